@@ -1,0 +1,117 @@
+"""Every exception of the engine.
+
+::
+
+    EngineError
+    ├── InputError                  something a user gave breaks a rule
+    │   ├── FormatError             a file is not what it claims to be
+    │   │   └── AmbiguousColumnsError   several columns could hold the vectors; the user must choose
+    │   ├── VectorError             the vectors or ids themselves cannot be used
+    │   ├── ParameterError          k, dims, target, a column name ... out of range
+    │   └── PathError               a path that may not be read
+    ├── WorkspaceError              the workspace cannot do what was asked
+    │   ├── RunNotFoundError        no such run or data set
+    │   └── JobNotFoundError        no such job of this owner
+    └── CancelledError              the user asked the work to stop
+
+A message is one sentence of three parts: the rule, what was found, and a hint what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LONGEST_FOUND = 200
+# Control, bidi and line-separator characters could forge a second message in a log or a terminal.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+
+
+def printable(text: object, *, longest: int = _LONGEST_FOUND) -> str:
+    """Return `text` on one line, without control or bidi characters, at most `longest` characters long."""
+    line = _UNPRINTABLE.sub(" ", str(text)).strip()
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+class EngineError(Exception):
+    """A rule was broken: `rule`, what was `found`, and a `hint` what to do about it.
+
+    >>> str(EngineError("k must be at least 1", found=0, hint="Ask for one neighbour or more"))
+    'k must be at least 1; found 0. Ask for one neighbour or more.'
+    """
+
+    def __init__(self, rule: str, *, found: object = None, hint: str | None = None) -> None:
+        self.rule = printable(rule, longest=400)
+        self.found = None if found is None else printable(found)
+        self.hint = None if hint is None else printable(hint, longest=400)
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        sentence = self.rule if self.found is None else f"{self.rule}; found {self.found}"
+        if self.hint is None:
+            return sentence
+        return f"{sentence}. {self.hint.rstrip('.')}."
+
+
+class InputError(EngineError, ValueError):
+    """Something a user gave breaks a rule."""
+
+
+class FormatError(InputError):
+    """A file is not what it claims to be, or claims nothing known.
+
+    >>> str(FormatError.in_file("a.fbin", "the size must be 8 + n·d·4 bytes", found="20 bytes, n 2, d 4"))
+    'a.fbin: the size must be 8 + n·d·4 bytes; found 20 bytes, n 2, d 4'
+    """
+
+    @classmethod
+    def in_file(cls, name: str, rule: str, *, found: object = None, hint: str | None = None) -> FormatError:
+        """Build the error with the file's bare name before the rule."""
+        return cls(f"{printable(name, longest=80)}: {rule}", found=found, hint=hint)
+
+
+class AmbiguousColumnsError(FormatError):
+    """Several columns could hold what is `wanted`; `candidates` lists them for the user to choose from."""
+
+    def __init__(self, name: str, *, wanted: str, candidates: Sequence[str]) -> None:
+        self.wanted = wanted
+        self.candidates = tuple(candidates)
+        super().__init__(
+            f"{printable(name, longest=80)}: one column must hold the {wanted}",
+            found=", ".join(self.candidates),
+            hint="Choose one of them by name",
+        )
+
+
+class VectorError(InputError):
+    """Vectors or ids cannot be used: NaN or infinite rows, unequal dims, duplicate ids."""
+
+
+class ParameterError(InputError):
+    """A parameter is out of range."""
+
+
+class PathError(InputError):
+    """A path may not be read: outside the data root, or not a plain file or folder."""
+
+
+class WorkspaceError(EngineError):
+    """The workspace cannot do what was asked."""
+
+
+class RunNotFoundError(WorkspaceError):
+    """No run or data set with that id is in the workspace."""
+
+
+class JobNotFoundError(WorkspaceError):
+    """No job with that id belongs to this owner."""
+
+
+class CancelledError(EngineError):
+    """The user asked the work to stop; nothing was kept."""
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled; nothing was kept")
