@@ -1,0 +1,270 @@
+"""The `dimshift` command: every verb is one engine call, printed for people or as JSON for scripts.
+
+Exit status: 0 done and target met, 1 error (one line on stderr), 2 usage, 3 done but the target was not met.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine import __version__
+from engine.errors import EngineError, InputError, ParameterError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.embeddings import EmbeddingSet, Health
+    from engine.tradeoff import SweepSummary
+
+TARGET_NOT_MET = 3
+_INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
+_APP = Path(__file__).resolve().parents[1] / "app.py"
+
+Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON to FILE; - for stdout.")]
+WorkspaceFolder = Annotated[
+    Path | None, typer.Option("--workspace", metavar="DIR", help="Where runs are kept; .dimshift by default.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+VectorColumn = Annotated[str | None, typer.Option(help="Column of the vectors, where several could be.")]
+IdColumn = Annotated[str | None, typer.Option(help="Column of the ids.")]
+
+app = typer.Typer(
+    name="dimshift",
+    help="How few dimensions can your Matryoshka embeddings keep?",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line; an engine error becomes one line on stderr and exit status 1."""
+    try:
+        app()
+    except EngineError as error:
+        sys.stderr.write(f"dimshift: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("dimshift: stopped; nothing was kept\n")
+        sys.exit(_INTERRUPTED)
+
+
+@app.callback(invoke_without_command=True)
+def _without_a_verb(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"dimshift {__version__}")
+    elif context.invoked_subcommand is None:
+        open_app()
+
+
+@app.command("app")
+def open_app(
+    *,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; 8501 or the next free one.")] = None,
+    workspace: WorkspaceFolder = None,
+) -> None:
+    """Open the dashboard in the browser."""
+    if not _APP.is_file():
+        raise InputError(
+            "the dashboard starts from a checkout of the project",
+            found="an installation without app.py",
+            hint="Clone the repository and run pip install -e . there",
+        )
+    command = [sys.executable, "-m", "streamlit", "run", _APP.name]
+    if port is not None:
+        command += ["--server.port", str(port)]
+    # Streamlit reads its configuration from the folder it starts in, so what the caller named is made absolute first.
+    environment = os.environ.copy()
+    folder = workspace or os.environ.get("DIMSHIFT_WORKSPACE") or ".dimshift"
+    environment["DIMSHIFT_WORKSPACE"] = str(Path(folder).absolute())
+    if data_root := os.environ.get("DIMSHIFT_DATA_ROOT"):
+        environment["DIMSHIFT_DATA_ROOT"] = str(Path(data_root).absolute())
+    if os.name == "posix":
+        os.chdir(_APP.parent)
+        os.execve(sys.executable, command, environment)  # noqa: S606 -- our own interpreter, no shell
+    raise typer.Exit(subprocess.run(command, cwd=_APP.parent, env=environment, check=False).returncode)  # noqa: S603
+
+
+@app.command()
+def inspect(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files or folders, or sample:NAME.")],
+    *,
+    vector_column: VectorColumn = None,
+    id_column: IdColumn = None,
+    json_file: Json = None,
+    workspace: WorkspaceFolder = None,  # noqa: ARG001 -- every verb takes it, so that scripts can pass it to all
+    seed: Seed = 0,
+) -> None:
+    """Say what is in the files: counts, norms, zero, duplicate and broken rows."""
+    from engine.embeddings import inspect_health
+
+    answers = []
+    for path in paths:
+        chosen = _load(path, vector_column=vector_column, id_column=id_column, seed=seed, hold_out=False)
+        health = inspect_health(chosen, progress=_progress)
+        answers.append({"path": path, "name": chosen.name, "labels": list(chosen.labels), **health.as_dict()})
+        if json_file != "-":
+            _print_health(path, chosen, health)
+    _write_json(json_file, answers)
+
+
+@app.command()
+def sweep(
+    corpus: Annotated[str, typer.Argument(help="Corpus vectors, a one-file set, or sample:NAME.")],
+    *,
+    queries: Annotated[str | None, typer.Option(help="Query vectors; held out from the corpus without.")] = None,
+    qrels: Annotated[str | None, typer.Option(help="Relevance judgements, BEIR TSV or TREC.")] = None,
+    dims: Annotated[str | None, typer.Option(help="Dimensions to try, as 64,128,256.")] = None,
+    k: Annotated[str, typer.Option("--k", help="Ranks to measure at, as 1,10,100.")] = "1,10,100",
+    metric: Annotated[str | None, typer.Option(help="cosine, ip or l2; what the file says, else cosine.")] = None,
+    recipe: Annotated[str, typer.Option(help="prefix, or layer_norm before the prefix (nomic).")] = "prefix",
+    target_recall: Annotated[float, typer.Option(help="Mean recall@k that must be kept.")] = 0.95,
+    max_ndcg_loss: Annotated[
+        float | None, typer.Option(help="Judge by nDCG instead: the share that may be lost, as 0.05.")
+    ] = None,
+    judge_at: Annotated[int | None, typer.Option(help="The k that is judged; 10, or the nearest given.")] = None,
+    n_queries: Annotated[int | None, typer.Option(min=1, help="Sweep a seeded sample of the queries.")] = None,
+    vector_column: VectorColumn = None,
+    id_column: IdColumn = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write sweep.json and points.csv.")] = None,
+    json_file: Json = None,
+    workspace: WorkspaceFolder = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure recall and quality at every dimension and recommend the smallest that is safe."""
+    from engine import tradeoff
+    from engine.workspace import Workspace
+
+    asked_dims, ks = _whole_numbers(dims, "--dims"), _whole_numbers(k, "--k") or ()
+    store = Workspace.open(workspace)
+    chosen = _load(
+        corpus,
+        queries=queries,
+        qrels=qrels,
+        metric=metric,
+        recipe=recipe,
+        vector_column=vector_column,
+        id_column=id_column,
+        seed=seed,
+    )
+    result = tradeoff.sweep(
+        chosen, asked_dims, ks, metric=_metric(metric), n_queries=n_queries, seed=seed, progress=_progress
+    )
+    criterion = _criterion(result, target_recall=target_recall, max_ndcg_loss=max_ndcg_loss, judge_at=judge_at)
+    summary = tradeoff.summarize(result, criterion)
+    run = tradeoff.save_sweep(store, result, criterion=criterion)
+    answer = tradeoff.sweep_json(result, summary, run_id=run.id, environment=run.environment)
+    if out is not None:
+        _write_folder(out, answer, summary)
+    if json_file != "-":
+        _print_sweep(summary, run.id, [*chosen.labels], answer["warnings"])
+    _write_json(json_file, answer)
+    if summary.recommendation.dim is None:
+        raise typer.Exit(TARGET_NOT_MET)
+
+
+def _load(path: str, *, hold_out: bool = True, **options: Any) -> EmbeddingSet:
+    from engine.embeddings import Columns, load
+    from engine.embeddings.samples import load_sample
+
+    columns = Columns(vector=options.pop("vector_column"), id=options.pop("id_column"))
+    if path.startswith("sample:"):
+        return load_sample(path.removeprefix("sample:"))
+    return load(path, columns=columns, n_held_out=1000 if hold_out else 0, **options)
+
+
+def _metric(name: str | None) -> Any:
+    from engine.embeddings import METRICS
+
+    if name is not None and name not in METRICS:
+        raise ParameterError(f"the metric is one of {', '.join(METRICS)}", found=name)
+    return name
+
+
+def _criterion(result: Any, *, target_recall: float, max_ndcg_loss: float | None, judge_at: int | None) -> Any:
+    from engine.tradeoff import Criterion, default_criterion
+
+    k = default_criterion(result).k if judge_at is None else judge_at
+    if max_ndcg_loss is None:
+        return Criterion(quantity="recall", k=k, target=target_recall)
+    return Criterion(quantity="ndcg", k=k, target=1 - max_ndcg_loss)
+
+
+def _whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ParameterError(f"{option} takes whole numbers with commas between", found=text) from None
+
+
+def _progress(share: float, message: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{100 * share:3.0f} %  {message}" if share < 1 else "\r\x1b[K")
+        sys.stderr.flush()
+
+
+def _write_json(file: str | None, answer: Mapping[str, Any] | Sequence[Any]) -> None:
+    if file is None:
+        return
+    text = json.dumps(answer, indent=2, allow_nan=False) + "\n"
+    if file == "-":
+        sys.stdout.write(text)
+        return
+    _write_text(Path(file), text)
+
+
+def _write_folder(folder: Path, answer: Mapping[str, Any], summary: SweepSummary) -> None:
+    from engine.tradeoff import points_table
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("--out must name a folder that can be written", found=error.strerror) from error
+    _write_text(folder / "sweep.json", json.dumps(answer, indent=2, allow_nan=False) + "\n")
+    _write_text(folder / "points.csv", points_table(summary).to_csv(index=False))
+
+
+def _write_text(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError("the output file must be writable", found=f"{file.name}: {error.strerror}") from error
+
+
+def _print_health(path: str, chosen: EmbeddingSet, health: Health) -> None:
+    labels = f"  [{', '.join(chosen.labels)}]" if chosen.labels else ""
+    typer.echo(f"{printable(path)}{labels}")
+    for finding in health.findings:
+        typer.echo(f"  {finding.severity:8} {printable(finding.message, longest=400)}")
+
+
+def _print_sweep(summary: SweepSummary, run_id: str, labels: list[str], warnings: list[str]) -> None:
+    criterion, dataset = summary.criterion, summary.dataset
+    notes = f"  [{', '.join(labels)}]" if labels else ""
+    typer.echo(f"{printable(dataset.name)}: {dataset.n_docs:,} documents, {dataset.n_queries:,} queries{notes}\n")
+    judged = f"recall@{criterion.k}" if criterion.quantity == "recall" else f"nDCG@{criterion.k} kept"
+    typer.echo(f"{'dim':>6} {judged:>14} {'95 % interval':>15} {'nDCG':>7} {'bytes':>7}  verdict")
+    for point in summary.points:
+        value = summary.judged(point)
+        ndcg = f"{point.ndcg[criterion.k].mean:.3f}" if point.ndcg else "-"
+        interval = f"{value.low:.3f}–{value.high:.3f}"
+        typer.echo(
+            f"{point.dim:>6} {value.mean:>14.3f} {interval:>15} {ndcg:>7} {point.bytes_per_vector:>7}  {point.verdict}"
+        )
+    typer.echo(f"\n{summary.recommendation.reason}")
+    for warning in warnings:
+        typer.echo(f"Note: {printable(warning, longest=400)}")
+    typer.echo(f"Run {run_id}; see it with: dimshift")

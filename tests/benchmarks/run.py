@@ -1,0 +1,73 @@
+"""Run every benchmark and write results.json and the README's table: python tests/benchmarks/run.py [NAME ...]."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+README = HERE.parents[1] / "README.md"
+NAMES = ("sweep", "memory", "mapped", "bootstrap", "start")
+_TABLE = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
+
+
+def table(results: dict) -> str:
+    """Return the README's table of `results`."""
+    sweep, machine = results["sweep"], results["machine"]
+    rows = [
+        ("All 8 dims, 100,000 × 1,536, 1,000 queries, k = 100, over one matrix product of that shape",
+         f"{sweep['sweep_over_product']:.2f} ×", "1.5 ×"),
+        ("A loop of FAISS `IndexFlatIP` over truncated copies, over that sweep",
+         f"{sweep['faiss_over_sweep']:.1f} ×", "3 × or more"),
+        ("The sweep's memory above its input arrays", f"{results['memory']['above_inputs_mib']:.0f} MiB", "512 MiB"),
+        ("Resident memory, memory-mapped 1,000,000 × 256, 200 queries",
+         f"{results['mapped']['peak_resident_mib']:.0f} MiB", "1,024 MiB"),
+        ("Bootstrap, 10,000 resamples × 1,000 queries × 8 dims",
+         f"{results['bootstrap']['seconds']:.2f} s", "2 s"),
+        ("`dimshift` to the first answer of the app", f"{results['start']['app_answers_s']:.1f} s", "4 s"),
+        ("A stored sweep, opened with its intervals", f"{results['start']['stored_sweep_s']:.2f} s", "1 s"),
+        ("`import engine`", f"{results['start']['import_engine_s']:.2f} s", "0.3 s"),
+    ]  # fmt: skip
+    lines = ["| What | Measured | Limit we set |", "|---|---|---|"]
+    lines += [f"| {what} | {measured} | {limit} |" for what, measured, limit in rows]
+    where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {machine['blas']}"
+    times = f"matrix product {sweep['matrix_product_s']:.2f} s, sweep {sweep['sweep_s']:.2f} s"
+    versions = f"Python {machine['python']}, NumPy {machine['numpy']}"
+    note = f"{where}; {versions}. Medians of five rounds: {times}, FAISS loop {sweep['faiss_loop_s']:.2f} s."
+    return "\n".join([*lines, "", note])
+
+
+def machine() -> dict:
+    """Describe the machine as a stored run does, without what tells one host from another."""
+    from engine.workspace.environment import environment
+
+    facts = environment()
+    blas = facts.blas[0]
+    return {
+        "cpu": facts.cpu,
+        "cores": facts.cores,
+        "memory_gib": (facts.memory_bytes or 0) / (1 << 30),
+        "blas": f"{blas.name} {blas.version}",
+        "python": facts.python,
+        "numpy": facts.packages["numpy"],
+    }
+
+
+def main() -> None:
+    """Measure what was named, or everything, and write it down."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    for name in sys.argv[1:] or NAMES:
+        output = subprocess.check_output([sys.executable, str(HERE / "measure.py"), name], text=True)
+        results[name] = json.loads(output)
+        print(name, output.strip())  # noqa: T201 -- tells the person at the terminal
+    results["machine"] = machine()
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    README.write_text(_TABLE.sub(lambda match: f"{match[1]}{table(results)}\n{match[2]}", README.read_text()))
+
+
+if __name__ == "__main__":
+    main()
