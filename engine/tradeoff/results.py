@@ -58,7 +58,9 @@ class SweepResult:
     `recall` (K, D, q) is against the full dimension. `ndcg` and `judged_recall` (K, D, q) and `mrr` (D, q) are against
     the relevance judgements, None without them. `top1_agreement` and `rank_overlap` (rank-biased overlap, p = .9),
     both (D, q), compare with the full-dimension ranking. A value is NaN where a query has none: no relevant document,
-    or a zero vector. `ids` (row numbers) and `scores` are (D, q, max(ks)).
+    or a zero vector. `judged_recall` is capped: relevant documents found / min(relevant documents, k). `ids` (row
+    numbers) and `scores` are (D, q, max(ks)), or fewer where a query can retrieve fewer documents; a larger k is read
+    as that number.
     """
 
     dataset: DatasetInfo

@@ -1,0 +1,153 @@
+"""The command line as a shell sees it: exit status, streams, and the JSON that scripts hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from engine.workspace import Workspace
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Return a function that runs dimshift in an empty folder with a workspace of its own."""
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "engine.cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "DIMSHIFT_WORKSPACE": str(tmp_path / "workspace"), "COLUMNS": "120"},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+            timeout=100,
+        )
+
+    return run
+
+
+@pytest.fixture
+def nested_files(tmp_path):
+    """Write a corpus whose last half of the components is tiny, so that half the dimensions are safe, and queries."""
+    rng = np.random.default_rng(0)
+    weights = np.where(np.arange(32) < 16, 1, 1e-4)
+    np.save(tmp_path / "corpus.npy", (rng.standard_normal((500, 32)) * weights).astype(np.float32))
+    np.save(tmp_path / "queries.npy", (rng.standard_normal((60, 32)) * weights).astype(np.float32))
+    return tmp_path
+
+
+def test_sweep_writes_the_contract_to_stdout_and_nothing_else(shell, nested_files):
+    """With --json - stdout is one JSON document with every field of the contract; status 0: the target is met."""
+    done = shell("sweep", "corpus.npy", "--queries", "queries.npy", "--dims", "8,16,32", "--json", "-", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["dataset"] | {"n_docs": 500, "n_queries": 60, "dim": 32} == answer["dataset"]
+    assert len(answer["dataset"]["sha256"]) == 64
+    assert (answer["metric"], answer["seed"]) == ("cosine", 3)
+    assert [point["dim"] for point in answer["points"]] == [8, 16, 32]
+    for point in answer["points"]:
+        assert set(point["recall_at_k"]) == {"1", "10", "100"}
+        assert set(point["recall_at_k"]["10"]) == {"mean", "low", "high"}
+        assert point["bytes_per_vector"] == 4 * point["dim"]
+        assert point["verdict"] in {"safe", "harmful", "undecided"}
+        assert "ndcg_at_k" not in point
+    assert answer["recommendation"]["dim"] == 16
+    assert answer["recommendation"]["verdict"] == "safe"
+    assert answer["environment"]
+
+
+def test_a_sweep_is_kept_in_the_workspace(shell, nested_files):
+    """The run that the JSON names is in the workspace and says the same."""
+    answer = json.loads(shell("sweep", "corpus.npy", "--queries", "queries.npy", "--json", "-").stdout)
+    run = Workspace.open(nested_files / "workspace").run(answer["run_id"])
+    assert run.dataset["sha256"] == answer["dataset"]["sha256"]
+    assert run.summary["recommendation"]["dim"] == answer["recommendation"]["dim"]
+
+
+def test_a_missed_target_is_status_3_with_the_result_still_written(shell, nested_files):
+    """When no smaller dimension is safe the sweep is printed and the exit status is 3."""
+    done = shell("sweep", "corpus.npy", "--queries", "queries.npy", "--dims", "4", "--out", "answer")
+    assert done.returncode == 3
+    assert "No dimension below 32" in done.stdout
+    answer = json.loads((nested_files / "answer" / "sweep.json").read_text())
+    assert answer["recommendation"]["dim"] is None
+    assert (nested_files / "answer" / "points.csv").read_text().startswith("dim,")
+
+
+def test_judgements_bring_ndcg_and_can_be_the_criterion(shell, nested_files):
+    """With qrels every point has ndcg_at_k, and --max-ndcg-loss judges by it."""
+    lines = "".join(f"{query} 0 {doc} 1\n" for query in range(60) for doc in (query, query + 60))
+    (nested_files / "truth.qrels").write_text(lines)
+    options = ("--queries", "queries.npy", "--qrels", "truth.qrels", "--max-ndcg-loss", "0.5", "--json", "-")
+    answer = json.loads(shell("sweep", "corpus.npy", *options).stdout)
+    assert answer["criterion"] == {"quantity": "ndcg", "k": 10, "target": 0.5}
+    assert all(set(point["ndcg_at_k"]["10"]) == {"mean", "low", "high"} for point in answer["points"])
+
+
+def test_inspect_reports_health_as_text_and_json(shell, nested_files):
+    """Inspect prints findings for people and the same counts as JSON, and stores nothing."""
+    corpus = np.load(nested_files / "corpus.npy")
+    corpus[7] = 0
+    np.save(nested_files / "corpus.npy", corpus)
+    done = shell("inspect", "corpus.npy", "queries.npy", "--json", "health.json")
+    assert done.returncode == 0, done.stderr
+    assert "zero" in done.stdout
+    answers = json.loads((nested_files / "health.json").read_text())
+    assert [answer["path"] for answer in answers] == ["corpus.npy", "queries.npy"]
+    assert not (nested_files / "workspace").exists()
+
+
+BAD = {
+    "missing": (("sweep", "nowhere.npy"), "nowhere.npy"),
+    "k": (("sweep", "corpus.npy", "--k", "0"), "k must be at least 1"),
+    "dims_beyond": (("sweep", "corpus.npy", "--dims", "64"), "between 1 and the full dimension 32"),
+    "dims_unsorted": (("sweep", "corpus.npy", "--dims", "16,8"), "must ascend"),
+    "dims_repeated": (("sweep", "corpus.npy", "--dims", "8,8"), "must not repeat"),
+    "dims_text": (("sweep", "corpus.npy", "--dims", "many"), "whole numbers"),
+    "target": (("sweep", "corpus.npy", "--target-recall", "1.5"), "target"),
+    "metric": (("sweep", "corpus.npy", "--metric", "hamming"), "cosine, ip, l2"),
+    "ndcg_without_qrels": (("sweep", "corpus.npy", "--max-ndcg-loss", "0.1"), "relevance judgements"),
+    "widths": (("sweep", "corpus.npy", "--queries", "narrow.npy"), "found 32 and 8"),
+    "pickle": (("sweep", "pickled.npy"), "pickled.npy"),
+    "markup": (("inspect", "<b>x</b>.npy"), "<b>x</b>.npy"),
+    "sample": (("sweep", "sample:nothing"), "api-reference"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_on_stderr_and_leaves_no_run(case, shell, nested_files):
+    """Status 1, one sentence on stderr, nothing on stdout, no traceback, and an empty workspace."""
+    np.save(nested_files / "narrow.npy", np.ones((40, 8), np.float32))
+    np.save(nested_files / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    arguments, sentence = BAD[case]
+    done = shell(*arguments, "--json", "-")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("dimshift: ")
+    assert done.stderr.count("\n") == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert Workspace.open(nested_files / "workspace").runs() == ()
+
+
+@pytest.mark.parametrize("arguments", [("sweep",), ("sweep", "corpus.npy", "--nonsense"), ("flip",)])
+def test_wrong_usage_is_status_2(arguments, shell):
+    """Missing arguments, unknown options and unknown verbs are usage errors."""
+    assert shell(*arguments).returncode == 2
+
+
+def test_every_verb_and_option_has_a_help_text(shell):
+    """Each verb's help names what it does, and each of its options says what it is for."""
+    for verb in ("app", "inspect", "sweep"):
+        lines = [line.strip() for line in shell(verb, "--help").stdout.splitlines()]
+        assert any(line.startswith("Usage:") for line in lines)
+        options = [line for line in lines if line.startswith("--")]
+        assert options
+        assert all(len(line.split("  ")) > 1 or line.endswith("]") for line in options), options
+    assert shell("--version").stdout.startswith("dimshift 0.")
