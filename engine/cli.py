@@ -248,7 +248,8 @@ def _print_health(path: str, chosen: EmbeddingSet, health: Health) -> None:
     labels = f"  [{', '.join(chosen.labels)}]" if chosen.labels else ""
     typer.echo(f"{printable(path)}{labels}")
     for finding in health.findings:
-        typer.echo(f"  {finding.severity:8} {printable(finding.message, longest=400)}")
+        hint = f" {finding.hint}" if finding.hint else ""
+        typer.echo(f"  {finding.severity:8} {printable(finding.message + hint, longest=600)}")
 
 
 def _print_sweep(summary: SweepSummary, run_id: str, labels: list[str], warnings: list[str]) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.embeddings.fingerprint import fingerprint
 from engine.errors import ParameterError, VectorError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Metric = Literal["cosine", "ip", "l2"]
 Recipe = Literal["prefix", "layer_norm"]
@@ -135,7 +133,7 @@ class EmbeddingSet:
             self,
             queries=np.ascontiguousarray(self.corpus[rows]),
             query_ids=[self.doc_id(row) for row in rows],
-            query_texts=None if self.corpus_texts is None else [self.corpus_texts[row] for row in rows],
+            query_texts=None if self.corpus_texts is None else _Picked(self.corpus_texts, rows),
             query_segments=None if self.corpus_segments is None else [self.corpus_segments[row] for row in rows],
             judgements=None,
             query_corpus_rows=rows.astype(np.int64),
@@ -150,18 +148,34 @@ class EmbeddingSet:
             return self
         rows = np.sort(np.random.default_rng(seed).choice(self.n_queries, size=n, replace=False))
 
-        def pick(values: Sequence[str] | None) -> list[str] | None:
-            return None if values is None else [values[row] for row in rows]
-
         return replace(
             self,
             queries=np.ascontiguousarray(self.queries[rows]),
             query_ids=[self.query_id(row) for row in rows],
-            query_texts=pick(self.query_texts),
-            query_segments=pick(self.query_segments),
+            query_texts=None if self.query_texts is None else _Picked(self.query_texts, rows),
+            query_segments=None if self.query_segments is None else [self.query_segments[row] for row in rows],
             judgements=None if self.judgements is None else _of_queries(self.judgements, rows, self.n_queries),
             query_corpus_rows=None if self.query_corpus_rows is None else self.query_corpus_rows[rows],
         )
+
+
+class _Picked(Sequence[str]):
+    """Some of `values`, looked up when asked: texts may cost an import or a read from disk each."""
+
+    def __init__(self, values: Sequence[str], rows: npt.NDArray[Any]) -> None:
+        self._values, self._rows = values, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return _Picked(self._values, self._rows[index])
+        return self._values[int(self._rows[index])]
 
 
 def _of_queries(judgements: Judgements, rows: npt.NDArray[Any], n_queries: int) -> Judgements:

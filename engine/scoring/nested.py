@@ -101,7 +101,7 @@ def nested_topk(
             scan.add(as_float32(block, recipe), pool)
             share = scan.n_docs / known_rows if known_rows else 0.0
             progress(share, f"Scored {scan.n_docs:,} documents")
-    return scan.result()
+        return scan.result(pool)
 
 
 def usable_processors() -> int:
@@ -111,20 +111,63 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _check(queries: Vectors, dims: Sequence[int], k: int, metric: str, recipe: str) -> tuple[int, ...]:
+def check_scoring(dims: Sequence[int], full: int, *, k: int = 1, metric: str, recipe: str) -> tuple[int, ...]:
+    """Return `dims` as integers once they ascend within 1..`full`, and metric, recipe and k are in range.
+
+    Raises
+    ------
+    ParameterError
+        When one of them is not.
+    """
     if metric not in METRICS:
         raise ParameterError(f"the metric is one of {', '.join(METRICS)}", found=metric)
     if recipe not in RECIPES:
         raise ParameterError(f"the recipe is one of {', '.join(RECIPES)}", found=recipe)
     if k < 1:
         raise ParameterError("k must be at least 1", found=k)
-    if queries.ndim != 2 or queries.shape[0] == 0:
-        raise VectorError("queries must be a 2-D array with at least one row", found=f"shape {queries.shape}")
-    full = queries.shape[1]
     ascending = all(low < high for low, high in pairwise(dims))
     if not len(dims) or not ascending or dims[0] < 1 or dims[-1] > full:
         raise ParameterError(f"dims must ascend within 1..{full}, each once", found=list(dims))
     return tuple(int(dim) for dim in dims)
+
+
+def ranking_terms(squares: Float32, metric: Metric, *, width: int) -> tuple[Float32, Float32]:
+    """Return `scale` and `shift` (dims, width): what turns a product with row c into its ranking score.
+
+    The score is ``product * scale[c] + shift[c]`` and leaves out what is the same for all documents of a query, which
+    `restore_query_terms` puts back. `squares` (dims, n) are squared prefix norms; columns from n on never win.
+    """
+    n_dims, n = squares.shape
+    scale = np.zeros((n_dims, width), np.float32)
+    shift = np.full((n_dims, width), -np.inf, np.float32)
+    shift[:, :n] = 0
+    if metric == "ip":
+        scale[:, :n] = 1
+    elif metric == "l2":
+        scale[:, :n] = 2
+        shift[:, :n] = -squares
+    else:
+        positive = squares > 0
+        np.divide(1, np.sqrt(squares), out=scale[:, :n], where=positive)
+        shift[:, :n][~positive] = selection.LOWEST
+    return scale, shift
+
+
+def restore_query_terms(scores: Float32, query_squares: Float32, metric: Metric) -> None:
+    """Turn ranking scores (..., q, k) into scores in place; `query_squares` (..., q) are squared prefix norms."""
+    if metric == "l2":
+        np.subtract(scores, query_squares[..., None], out=scores)
+    elif metric == "cosine":
+        lost = (scores == selection.LOWEST) | (query_squares[..., None] == 0)
+        norms = np.sqrt(np.where(query_squares > 0, query_squares, 1))[..., None]
+        np.divide(scores, norms, out=scores)
+        scores[lost] = -np.inf
+
+
+def _check(queries: Vectors, dims: Sequence[int], k: int, metric: str, recipe: str) -> tuple[int, ...]:
+    if queries.ndim != 2 or queries.shape[0] == 0:
+        raise VectorError("queries must be a 2-D array with at least one row", found=f"shape {queries.shape}")
+    return check_scoring(dims, queries.shape[1], k=k, metric=metric, recipe=recipe)
 
 
 def _blocks_of(corpus: Vectors | Iterable[Vectors], dim: int) -> Iterator[Vectors]:
@@ -206,26 +249,11 @@ class _Scan:
             selection.add_segment_norms(rows, start, stop, squares[i])
 
     def _scale_and_shift(self, squares: Float32) -> tuple[Float32, Float32]:
-        """Return what turns a running sum into a ranking score, padded to whole tiles with columns that never win.
-
-        The score leaves out what is the same for all documents of a query; `result` puts it back.
-        """
-        n_dims, n = squares.shape
-        width = -(-n // _TILE_ROWS) * _TILE_ROWS
-        scale = np.zeros((n_dims, width), np.float32)
-        shift = np.full((n_dims, width), -np.inf, np.float32)
-        shift[:, :n] = 0
-        if self.metric == "ip":
-            scale[:, :n] = 1
-        elif self.metric == "l2":
-            scale[:, :n] = 2
-            shift[:, :n] = -squares
-        else:
-            positive = squares > 0
-            np.divide(1, np.sqrt(squares), out=scale[:, :n], where=positive)
-            shift[:, :n][~positive] = selection.LOWEST
-            self.zero_docs += n - positive.sum(axis=1)
-        return scale, shift
+        """Return the ranking terms padded to whole tiles, and count the zero vectors."""
+        n = squares.shape[1]
+        if self.metric == "cosine":
+            self.zero_docs += n - (squares > 0).sum(axis=1)
+        return ranking_terms(squares, self.metric, width=-(-n // _TILE_ROWS) * _TILE_ROWS)
 
     def _score(
         self,
@@ -260,7 +288,7 @@ class _Scan:
             for ids, full, counts in zip(kept.ids, kept.full, kept.counts, strict=True):
                 selection.fill_full(sums, first_row, full_scale, full_shift, ids, full, counts)
 
-    def result(self) -> NestedTopK:
+    def result(self, pool: ThreadPoolExecutor) -> NestedTopK:
         """Cut the candidates back to the top k and order them."""
         if self.n_docs == 0:
             raise VectorError("the corpus must hold at least one vector", found="none")
@@ -268,13 +296,16 @@ class _Scan:
         k = max(1, min(self.k, self.n_docs - int(barred)))
         shape = (len(self.dims), self.queries.shape[0], k)
         ids, scores, full = np.empty(shape, np.int64), np.empty(shape, np.float32), np.empty(shape, np.float32)
-        for tile, kept in zip(self.tiles, self.kept, strict=True):
+
+        def order(tile: slice, kept: _Candidates) -> None:
             for i in range(len(self.dims)):
                 selection.finish(k, kept.scores[i], kept.ids[i], kept.full[i], kept.counts[i])
                 # Stable, so that equal scores keep the row order of the buffer.
-                order = np.argsort(-kept.scores[i, :, :k], axis=1, kind="stable")
+                best_first = np.argsort(-kept.scores[i, :, :k], axis=1, kind="stable")
                 for out, values in ((ids, kept.ids), (scores, kept.scores), (full, kept.full)):
-                    out[i, tile] = np.take_along_axis(values[i, :, :k], order, axis=1)
+                    out[i, tile] = np.take_along_axis(values[i, :, :k], best_first, axis=1)
+
+        list(pool.map(order, self.tiles, self.kept))
         zero_queries = self._restore_query_terms(scores, full)
         return NestedTopK(
             dims=self.dims,
@@ -290,12 +321,6 @@ class _Scan:
 
     def _restore_query_terms(self, scores: Float32, full: Float32) -> npt.NDArray[np.bool_]:
         squares = self.query_squares
-        for values, of in ((scores, squares), (full, np.broadcast_to(squares[-1], squares.shape))):
-            if self.metric == "l2":
-                np.subtract(values, of[:, :, None], out=values)
-            elif self.metric == "cosine":
-                lost = (values == selection.LOWEST) | (of[:, :, None] == 0)
-                norms = np.sqrt(np.where(of > 0, of, 1))[:, :, None]
-                np.divide(values, norms, out=values)
-                values[lost] = -np.inf
+        restore_query_terms(scores, squares, self.metric)
+        restore_query_terms(full, np.broadcast_to(squares[-1], squares.shape), self.metric)
         return np.asarray(squares[-1] == 0)

@@ -27,7 +27,9 @@ def as_float32(rows: Vectors, recipe: Recipe = "prefix") -> Float32:
     With the recipe ``layer_norm`` every full row is first shifted to mean 0 and scaled to variance 1 (nomic-embed v1.5:
     layer-normalise, then slice, then re-normalise).
     """
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused with its row number
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # what float32 cannot hold becomes infinite and is refused with its row number
         converted = np.ascontiguousarray(rows, dtype=np.float32)
     if recipe == "prefix":
         return converted

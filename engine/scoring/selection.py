@@ -1,13 +1,13 @@
 """Compiled kernels of the nested sweep: prefix norms, and the selection of candidates from a tile of scores.
 
 Selection keeps, for each query, a buffer of candidates in row order and a threshold that k of them reach. A tile is
-compared with the threshold 32 scores at a time; only where one passes are the bits of two masks walked. A full buffer
-is cut back to its k best by bisecting on the value until exactly k exceed it: a dozen vectorized counts instead of a
-partial sort.
+compared with the threshold 32 scores at a time, into a bit mask; only where it is not empty are its bits walked. A full
+buffer is cut back to its k best by bisecting on the value until exactly k exceed it: a dozen vectorized counts instead
+of a partial sort.
 
-The loops look naive on purpose. LLVM turns them into vector instructions, for which three things matter: counts and
-masks are float32 sums (numba widens small integers to 64 bits, which halves the lanes), those sums may be reassociated
-(they are exact: integers below 2^24), and indices are unsigned (no check for negative ones).
+The loops look naive on purpose. LLVM turns them into vector instructions, for which three things matter: counts are
+float32 sums (numba widens small integers to 64 bits, which halves the lanes), those sums may be reassociated (they are
+exact: whole numbers below 2^24), and indices are unsigned (no check for negative ones).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from engine.scoring.vector_ops import GROUP, lowest_bit, mask_above
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -24,26 +26,17 @@ if TYPE_CHECKING:
 
 Scalar = Any  # numba works out the type of a number inside a kernel; NumPy's own scalar types would only get in the way
 
-GROUP = 32
-"""Scores compared at once; a tile's width is a multiple of it."""
-
 LOWEST = np.float32(np.finfo(np.float32).min)
 """Stands for a score that does not exist (a zero vector has no cosine): below every real one, above -inf."""
-
-_MASK_BITS = 16
-_POWERS = (2.0 ** np.arange(_MASK_BITS)).astype(np.float32)
-# Multiplying a single bit by this constant (a de Bruijn sequence) puts a different number into the top five bits.
-_DE_BRUIJN = 0x077CB531
-_BIT_OF = np.zeros(32, np.int64)
-for _bit in range(32):
-    _BIT_OF[((1 << _bit) * _DE_BRUIJN & 0xFFFFFFFF) >> 27] = _bit
 
 _u = np.uint64
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
 
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy")
-_jit_summing = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+_jit = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+# A call would count the references of every array it passes, which costs more than the work.
+_inlined = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract"}, inline="always")
+_jit_no_nans = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nnan", "nsz"})
 
 
 def capacity(k: int) -> int:
@@ -51,7 +44,7 @@ def capacity(k: int) -> int:
     return k + max(k, 4 * GROUP)
 
 
-@_jit_summing
+@_jit
 def add_segment_norms(rows: Array, start: int, stop: int, squares: Array) -> None:
     """Add the squared norms of components start..stop of float32 `rows` (n, d) to `squares` (n,)."""
     for i in range(rows.shape[0]):
@@ -62,29 +55,11 @@ def add_segment_norms(rows: Array, start: int, stop: int, squares: Array) -> Non
         squares[i] += total
 
 
-@_jit_summing
+@_inlined
 def _count_above(values: Array, n: int, threshold: Scalar) -> Scalar:
     total = _ZERO
     for i in range(n):
         total += _ONE if values[_u(i)] > threshold else _ZERO
-    return np.int64(total)
-
-
-@_jit_summing
-def _any_above(sums: Array, scale: Array, shift: Array, start: int, threshold: Scalar) -> Scalar:
-    total = _ZERO
-    for j in range(GROUP):
-        i = _u(start) + _u(j)
-        total += _ONE if sums[i] * scale[i] + shift[i] > threshold else _ZERO
-    return total > _ZERO
-
-
-@_jit_summing
-def _mask_above(sums: Array, scale: Array, shift: Array, start: int, threshold: Scalar) -> Scalar:
-    total = _ZERO
-    for j in range(_MASK_BITS):
-        i = _u(start) + _u(j)
-        total += _POWERS[_u(j)] if sums[i] * scale[i] + shift[i] > threshold else _ZERO
     return np.int64(total)
 
 
@@ -103,14 +78,20 @@ def _value(key: Scalar, scratch: Array) -> Scalar:
     return scratch[0]
 
 
+@_jit_no_nans
+def _range(values: Array, n: int) -> tuple[Scalar, Scalar]:
+    lowest, highest = values[0], values[0]
+    for i in range(n):
+        lowest = min(lowest, values[_u(i)])
+        highest = max(highest, values[_u(i)])
+    return lowest, highest
+
+
 @_jit
 def _edge(scores: Array, count: int, k: int) -> tuple[Scalar, Scalar]:
     """Return a value that at most k of `count` scores exceed, and how many equal to it complete the k best."""
     scratch = np.empty(1, np.float32)
-    lowest, highest = scores[0], scores[0]
-    for i in range(count):
-        lowest = min(lowest, scores[_u(i)])
-        highest = max(highest, scores[_u(i)])
+    lowest, highest = _range(scores, count)
     low, high = _key(lowest, scratch), _key(highest, scratch)
     while low < high:
         middle = low + (high - low) // 2
@@ -173,23 +154,20 @@ def select(
         count = counts[r]
         barred = exclude[r] - first_row
         row, row_scores, row_ids = sums[r], scores[r], ids[r]
-        for group in range(sums.shape[1] // GROUP):
-            start = group * GROUP
-            if not _any_above(row, scale, shift, start, threshold):
+        for start in range(0, sums.shape[1], GROUP):
+            mask = mask_above(row, scale, shift, start, threshold)
+            if mask == 0:
                 continue
             if count > room:
                 threshold = max(threshold, _cut_back(row_scores, row_ids, full[r], count, k))
                 count = k
-            for half in range(GROUP // _MASK_BITS):
-                left = start + half * _MASK_BITS
-                mask = _mask_above(row, scale, shift, left, threshold)
-                while mask != 0:
-                    lowest_bit = mask & -mask
-                    mask ^= lowest_bit
-                    column = left + _BIT_OF[_u((lowest_bit * _DE_BRUIJN) & 0xFFFFFFFF) >> _u(27)]
-                    row_scores[_u(count)] = row[_u(column)] * scale[_u(column)] + shift[_u(column)]
-                    row_ids[_u(count)] = first_row + column
-                    count += np.int64(column != barred)
+                mask = mask_above(row, scale, shift, start, threshold)
+            while mask != 0:
+                column = start + lowest_bit(mask)
+                mask &= mask - 1
+                row_scores[_u(count)] = row[_u(column)] * scale[_u(column)] + shift[_u(column)]
+                row_ids[_u(count)] = first_row + column
+                count += np.int64(column != barred)
         thresholds[r] = threshold
         counts[r] = count
 

@@ -78,7 +78,7 @@ def test_held_out_queries_know_their_own_row():
     rows = held.query_corpus_rows
     np.testing.assert_array_equal(held.queries, held.corpus[rows])
     assert held.query_ids == [held.doc_id(row) for row in rows]
-    assert held.query_texts == [held.corpus_texts[row] for row in rows]
+    assert list(held.query_texts) == [held.corpus_texts[row] for row in rows]
     assert held.judgements is None
     assert "held-out queries" in held.labels
     np.testing.assert_array_equal(rows, a_set().with_held_out_queries(3, seed=5).query_corpus_rows)
@@ -95,6 +95,23 @@ def test_a_query_sample_keeps_the_judgements_of_its_queries():
     np.testing.assert_array_equal(sample.judgements.query_rows, np.zeros(mask.sum()))
     np.testing.assert_array_equal(sample.judgements.doc_rows, base.judgements.doc_rows[mask])
     assert base.with_query_sample(2) is base
+
+
+def test_texts_of_sampled_queries_are_looked_up_only_when_asked():
+    """Drawing queries reads no text; asking for one reads that one."""
+    asked = []
+
+    class Texts(list):
+        def __getitem__(self, index):
+            asked.append(index)
+            return super().__getitem__(index)
+
+    held = a_set(corpus_texts=Texts("uvwxyz")).with_held_out_queries(4).with_query_sample(2)
+    assert asked == []
+    rows = held.query_corpus_rows
+    assert held.query_texts[1] == "uvwxyz"[rows[1]]
+    assert asked == [rows[1]]
+    assert list(held.query_texts[:1]) == ["uvwxyz"[rows[0]]]
 
 
 @pytest.mark.parametrize("n", [0, -1])
