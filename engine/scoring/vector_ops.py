@@ -21,7 +21,7 @@ _FUSE = ("contract",)
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba's decorators carry no types
-def mask_above(_typing: Any, sums: Any, scale: Any, shift: Any, start: Any, threshold: Any) -> Any:  # noqa: ARG001, E501 -- numba reads them
+def mask_above(_typing: Any, sums: Any, scale: Any, shift: Any, start: Any, threshold: Any) -> Any:  # noqa: ARG001 -- numba reads them
     """Return the bit mask of the `GROUP` columns from `start` on where ``sums * scale + shift > threshold``.
 
     `sums`, `scale` and `shift` are contiguous float32 arrays that reach at least to ``start + GROUP``.
