@@ -1,0 +1,91 @@
+"""A workspace of its own for every test, and a way to run code in another process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from engine.workspace import Run, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Clock:
+    """A clock that moves on by a second whenever it is read."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 22, 15, 30, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Return the moment and move on."""
+        moment = self.moment
+        self.moment += timedelta(seconds=1)
+        return moment
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIMSHIFT_WORKSPACE", raising=False)
+    monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that starts at 2026-11-22 15:30:12 UTC."""
+    return Clock()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, clock: Clock) -> Iterator[Workspace]:
+    """Return an empty workspace below `tmp_path`."""
+    with Workspace.open(tmp_path / "workspace", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def save(workspace: Workspace) -> Callable[..., Run]:
+    """Return a function that saves a small run; every part of it can be given."""
+
+    def saved(**given: Any) -> Run:
+        parts: dict[str, Any] = {
+            "kind": "sweep",
+            "dataset": {"name": "tiny", "sha256": "a" * 64},
+            "parameters": {"dims": [2, 4], "k": 10},
+            "seed": 7,
+            "summary": {"recall": 0.5},
+            "arrays": {"recall": np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)},
+            "elapsed_s": 1.5,
+        }
+        return workspace.save_run(**{**parts, **given})
+
+    return saved
+
+
+@pytest.fixture
+def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a function that starts Python on a piece of code, with arguments, and ends it after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
