@@ -269,3 +269,7 @@ def _print_sweep(summary: SweepSummary, run_id: str, labels: list[str], warnings
     for warning in warnings:
         typer.echo(f"Note: {printable(warning, longest=400)}")
     typer.echo(f"Run {run_id}; see it with: dimshift")
+
+
+if __name__ == "__main__":
+    main()

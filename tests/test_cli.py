@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from engine.cli import main
 from engine.workspace import Workspace
 
 
@@ -113,7 +114,7 @@ BAD = {
     "target": (("sweep", "corpus.npy", "--target-recall", "1.5"), "target"),
     "metric": (("sweep", "corpus.npy", "--metric", "hamming"), "cosine, ip, l2"),
     "ndcg_without_qrels": (("sweep", "corpus.npy", "--max-ndcg-loss", "0.1"), "relevance judgements"),
-    "widths": (("sweep", "corpus.npy", "--queries", "narrow.npy"), "found 32 and 8"),
+    "widths": (("sweep", "corpus.npy", "--queries", "narrow.npy"), "32 in corpus.npy and 8 in narrow.npy"),
     "pickle": (("sweep", "pickled.npy"), "pickled.npy"),
     "markup": (("inspect", "<b>x</b>.npy"), "<b>x</b>.npy"),
     "sample": (("sweep", "sample:nothing"), "api-reference"),
@@ -121,19 +122,28 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_on_stderr_and_leaves_no_run(case, shell, nested_files):
-    """Status 1, one sentence on stderr, nothing on stdout, no traceback, and an empty workspace."""
+def test_bad_input_is_one_line_on_stderr_and_leaves_no_run(case, nested_files, monkeypatch, capsys):
+    """Status 1, one sentence on stderr, nothing on stdout, and an empty workspace."""
     np.save(nested_files / "narrow.npy", np.ones((40, 8), np.float32))
     np.save(nested_files / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     arguments, sentence = BAD[case]
-    done = shell(*arguments, "--json", "-")
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("dimshift: ")
-    assert done.stderr.count("\n") == 1
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
-    assert Workspace.open(nested_files / "workspace").runs() == ()
+    monkeypatch.chdir(nested_files)
+    monkeypatch.setattr(sys, "argv", ["dimshift", *arguments, "--json", "-", "--workspace", "workspace"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    printed = capsys.readouterr()
+    assert stopped.value.code == 1
+    assert printed.out == ""
+    assert printed.err.startswith("dimshift: ")
+    assert printed.err.count("\n") == 1
+    assert sentence in printed.err
+    assert Workspace.open("workspace").runs() == ()
+
+
+def test_an_error_in_a_shell_shows_no_traceback(shell):
+    """A real process ends with status 1 and one line."""
+    done = shell("sweep", "nowhere.npy")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
 @pytest.mark.parametrize("arguments", [("sweep",), ("sweep", "corpus.npy", "--nonsense"), ("flip",)])
