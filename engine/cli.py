@@ -5,7 +5,6 @@ Exit status: 0 done and target met, 1 error (one line on stderr), 2 usage, 3 don
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,14 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine import __version__
-from engine.errors import EngineError, InputError, ParameterError, printable
+from engine import __version__, terminal
+from engine.errors import EngineError, InputError, ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from engine.embeddings import EmbeddingSet, Health
-    from engine.tradeoff import SweepSummary
+    from engine.embeddings import EmbeddingSet
 
 TARGET_NOT_MET = 3
 _INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
@@ -112,11 +108,11 @@ def inspect(
     answers = []
     for path in paths:
         chosen = _load(path, vector_column=vector_column, id_column=id_column, seed=seed, hold_out=False)
-        health = inspect_health(chosen, progress=_progress)
+        health = inspect_health(chosen, progress=terminal.show_progress)
         answers.append({"path": path, "name": chosen.name, "labels": list(chosen.labels), **health.as_dict()})
         if json_file != "-":
-            _print_health(path, chosen, health)
-    _write_json(json_file, answers)
+            terminal.print_health(path, chosen, health)
+    terminal.write_json(json_file, answers)
 
 
 @app.command()
@@ -137,6 +133,9 @@ def sweep(
     n_queries: Annotated[int | None, typer.Option(min=1, help="Sweep a seeded sample of the queries.")] = None,
     vector_column: VectorColumn = None,
     id_column: IdColumn = None,
+    panels: Annotated[
+        str | None, typer.Option(help="Also measure panels, as nesting,latency, or all; they go into the JSON.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write sweep.json and points.csv.")] = None,
     json_file: Json = None,
     workspace: WorkspaceFolder = None,
@@ -144,8 +143,11 @@ def sweep(
 ) -> None:
     """Measure recall and quality at every dimension and recommend the smallest that is safe."""
     from engine import tradeoff
+    from engine.tradeoff.export import panel_json
+    from engine.tradeoff.panels import explore, panel_keys
     from engine.workspace import Workspace
 
+    keys = panel_keys(panels)
     asked_dims, ks = _whole_numbers(dims, "--dims"), _whole_numbers(k, "--k") or ()
     store = Workspace.open(workspace)
     chosen = _load(
@@ -159,19 +161,82 @@ def sweep(
         seed=seed,
     )
     result = tradeoff.sweep(
-        chosen, asked_dims, ks, metric=_metric(metric), n_queries=n_queries, seed=seed, progress=_progress
+        chosen, asked_dims, ks, metric=_metric(metric), n_queries=n_queries, seed=seed, progress=terminal.show_progress
     )
     criterion = _criterion(result, target_recall=target_recall, max_ndcg_loss=max_ndcg_loss, judge_at=judge_at)
     summary = tradeoff.summarize(result, criterion)
     run = tradeoff.save_sweep(store, result, criterion=criterion)
     answer = tradeoff.sweep_json(result, summary, run_id=run.id, environment=run.environment)
+    if keys is not None:
+        answers = explore(store, chosen, result, run_id=run.id, keys=keys, progress=terminal.show_progress)
+        answer["panels"] = {key: panel_json(one) for key, one in answers.items()}
     if out is not None:
-        _write_folder(out, answer, summary)
+        terminal.write_folder(out, answer, summary)
     if json_file != "-":
-        _print_sweep(summary, run.id, [*chosen.labels], answer["warnings"])
-    _write_json(json_file, answer)
+        terminal.print_sweep(summary, run.id, [*chosen.labels], answer["warnings"])
+    terminal.write_json(json_file, answer)
     if summary.recommendation.dim is None:
         raise typer.Exit(TARGET_NOT_MET)
+
+
+@app.command()
+def latency(
+    corpus: Annotated[str, typer.Argument(help="Corpus vectors, a one-file set, or sample:NAME.")],
+    *,
+    queries: Annotated[str | None, typer.Option(help="Query vectors; held out from the corpus without.")] = None,
+    dims: Annotated[str | None, typer.Option(help="Dimensions to try, as 64,128,256.")] = None,
+    path: Annotated[str, typer.Option(help="Serving paths to time.")] = "exact,prefix,hnsw",
+    k: Annotated[int, typer.Option("--k", help="Neighbours a query asks for.")] = 10,
+    threads: Annotated[int, typer.Option(help="Measure throughput with 1 to this many threads.")] = 1,
+    target_recall: Annotated[float, typer.Option(help="What HNSW must find of the exact answer.")] = 0.95,
+    vector_column: VectorColumn = None,
+    id_column: IdColumn = None,
+    json_file: Json = None,
+    workspace: WorkspaceFolder = None,  # noqa: ARG001 -- every verb takes it, so that scripts can pass it to all
+    seed: Seed = 0,
+) -> None:
+    """Time single queries on every serving path at every dimension."""
+    from engine.tradeoff.export import result_json
+    from engine.tradeoff.latency import measure_latency
+
+    chosen = _load(corpus, queries=queries, vector_column=vector_column, id_column=id_column, seed=seed)
+    result = measure_latency(
+        chosen,
+        _whole_numbers(dims, "--dims"),
+        k=k,
+        paths=path.split(","),
+        n_threads=threads,
+        target_recall=target_recall,
+        seed=seed,
+        progress=terminal.show_progress,
+    )
+    if json_file != "-":
+        terminal.print_latency(result)
+    terminal.write_json(json_file, result_json(result))
+
+
+@app.command()
+def diagnose(
+    corpus: Annotated[str, typer.Argument(help="Corpus vectors, a one-file set, or sample:NAME.")],
+    *,
+    queries: Annotated[str | None, typer.Option(help="Query vectors; held out from the corpus without.")] = None,
+    dims: Annotated[str | None, typer.Option(help="Dimensions to try, as 64,128,256.")] = None,
+    k: Annotated[int, typer.Option("--k", help="Neighbours that must be kept.")] = 10,
+    vector_column: VectorColumn = None,
+    id_column: IdColumn = None,
+    json_file: Json = None,
+    workspace: WorkspaceFolder = None,  # noqa: ARG001 -- every verb takes it, so that scripts can pass it to all
+    seed: Seed = 0,
+) -> None:
+    """Say whether the embeddings nest: the prefix against random subsets, the tail and PCA."""
+    from engine.tradeoff.diagnosis import diagnose as measure
+    from engine.tradeoff.export import result_json
+
+    chosen = _load(corpus, queries=queries, vector_column=vector_column, id_column=id_column, seed=seed)
+    result = measure(chosen, _whole_numbers(dims, "--dims"), k=k, seed=seed, progress=terminal.show_progress)
+    if json_file != "-":
+        terminal.print_diagnosis(result)
+    terminal.write_json(json_file, {**result_json(result), "verdicts": list(result.verdicts)})
 
 
 def _load(path: str, *, hold_out: bool = True, **options: Any) -> EmbeddingSet:
@@ -208,67 +273,6 @@ def _whole_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ParameterError(f"{option} takes whole numbers with commas between", found=text) from None
-
-
-def _progress(share: float, message: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{100 * share:3.0f} %  {message}" if share < 1 else "\r\x1b[K")
-        sys.stderr.flush()
-
-
-def _write_json(file: str | None, answer: Mapping[str, Any] | Sequence[Any]) -> None:
-    if file is None:
-        return
-    text = json.dumps(answer, indent=2, allow_nan=False) + "\n"
-    if file == "-":
-        sys.stdout.write(text)
-        return
-    _write_text(Path(file), text)
-
-
-def _write_folder(folder: Path, answer: Mapping[str, Any], summary: SweepSummary) -> None:
-    from engine.tradeoff import points_table
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError("--out must name a folder that can be written", found=error.strerror) from error
-    _write_text(folder / "sweep.json", json.dumps(answer, indent=2, allow_nan=False) + "\n")
-    _write_text(folder / "points.csv", points_table(summary).to_csv(index=False))
-
-
-def _write_text(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("the output file must be writable", found=f"{file.name}: {error.strerror}") from error
-
-
-def _print_health(path: str, chosen: EmbeddingSet, health: Health) -> None:
-    labels = f"  [{', '.join(chosen.labels)}]" if chosen.labels else ""
-    typer.echo(f"{printable(path)}{labels}")
-    for finding in health.findings:
-        hint = f" {finding.hint}" if finding.hint else ""
-        typer.echo(f"  {finding.severity:8} {printable(finding.message + hint, longest=600)}")
-
-
-def _print_sweep(summary: SweepSummary, run_id: str, labels: list[str], warnings: list[str]) -> None:
-    criterion, dataset = summary.criterion, summary.dataset
-    notes = f"  [{', '.join(labels)}]" if labels else ""
-    typer.echo(f"{printable(dataset.name)}: {dataset.n_docs:,} documents, {dataset.n_queries:,} queries{notes}\n")
-    judged = f"recall@{criterion.k}" if criterion.quantity == "recall" else f"nDCG@{criterion.k} kept"
-    typer.echo(f"{'dim':>6} {judged:>14} {'95 % interval':>15} {'nDCG':>7} {'bytes':>7}  verdict")
-    for point in summary.points:
-        value = summary.judged(point)
-        ndcg = f"{point.ndcg[criterion.k].mean:.3f}" if point.ndcg else "-"
-        interval = f"{value.low:.3f}–{value.high:.3f}"
-        typer.echo(
-            f"{point.dim:>6} {value.mean:>14.3f} {interval:>15} {ndcg:>7} {point.bytes_per_vector:>7}  {point.verdict}"
-        )
-    typer.echo(f"\n{summary.recommendation.reason}")
-    for warning in warnings:
-        typer.echo(f"Note: {printable(warning, longest=400)}")
-    typer.echo(f"Run {run_id}; see it with: dimshift")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,21 +14,28 @@ from engine.cli import main
 from engine.workspace import Workspace
 
 
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture
-def shell(tmp_path):
+def shell(tmp_path, monkeypatch, capsys):
     """Return a function that runs dimshift in an empty folder with a workspace of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("COLUMNS", "120")
 
     def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "engine.cli", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, "DIMSHIFT_WORKSPACE": str(tmp_path / "workspace"), "COLUMNS": "120"},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-            timeout=100,
-        )
+        monkeypatch.setattr(sys, "argv", ["dimshift", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return Done(int(stopped.value.code or 0), printed.out, printed.err)
 
     return run
 
@@ -104,7 +111,37 @@ def test_inspect_reports_health_as_text_and_json(shell, nested_files):
     assert not (nested_files / "workspace").exists()
 
 
+def test_latency_and_diagnose_print_tables_and_write_strict_json(shell, nested_files):
+    """Both verbs print a table for people and write the same result as JSON."""
+    done = shell(
+        "latency", "corpus.npy", "--queries", "queries.npy", "--dims", "16,32", "--path", "exact", "--json", "a"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "p99 ms" in done.stdout
+    answer = json.loads((nested_files / "a").read_text())
+    assert [(point["path"], point["dim"]) for point in answer["points"]] == [("exact", 16), ("exact", 32)]
+    assert all(0 < point["p50_ms"]["value"] <= point["p95_ms"]["value"] for point in answer["points"])
+    done = shell("diagnose", "corpus.npy", "--queries", "queries.npy", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert "ordered" in answer["verdicts"]
+    assert {"prefix", "random", "tail", "projection"} <= set(answer["points"][0])
+
+
+def test_sweep_takes_panels_into_its_json(shell, nested_files):
+    """--panels measures them for the run, adds them to the JSON, and says why one was refused."""
+    options = ("--queries", "queries.npy", "--dims", "16,32", "--panels", "nesting,forecast", "--json", "-")
+    answer = json.loads(shell("sweep", "corpus.npy", *options).stdout)
+    assert answer["panels"]["nesting"]["order"] == "ordered"
+    assert "2,000 documents" in answer["panels"]["forecast"]["refused"]
+    kinds = {run.kind for run in Workspace.open(nested_files / "workspace").runs()}
+    assert kinds == {"sweep", "nesting", "forecast"}
+
+
 BAD = {
+    "panels": (("sweep", "corpus.npy", "--panels", "weather"), "the panel is one of"),
+    "path": (("latency", "corpus.npy", "--path", "warp"), "exact"),
+    "threads": (("latency", "corpus.npy", "--threads", "0"), "thread"),
     "missing": (("sweep", "nowhere.npy"), "nowhere.npy"),
     "k": (("sweep", "corpus.npy", "--k", "0"), "k must be at least 1"),
     "dims_beyond": (("sweep", "corpus.npy", "--dims", "64"), "between 1 and the full dimension 32"),
@@ -122,28 +159,37 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_on_stderr_and_leaves_no_run(case, nested_files, monkeypatch, capsys):
+def test_bad_input_is_one_line_on_stderr_and_leaves_no_run(case, shell, nested_files):
     """Status 1, one sentence on stderr, nothing on stdout, and an empty workspace."""
     np.save(nested_files / "narrow.npy", np.ones((40, 8), np.float32))
     np.save(nested_files / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     arguments, sentence = BAD[case]
-    monkeypatch.chdir(nested_files)
-    monkeypatch.setattr(sys, "argv", ["dimshift", *arguments, "--json", "-", "--workspace", "workspace"])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    printed = capsys.readouterr()
-    assert stopped.value.code == 1
-    assert printed.out == ""
-    assert printed.err.startswith("dimshift: ")
-    assert printed.err.count("\n") == 1
-    assert sentence in printed.err
-    assert Workspace.open("workspace").runs() == ()
+    done = shell(*arguments, "--json", "-")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("dimshift: ")
+    assert done.stderr.count("\n") == 1
+    assert sentence in done.stderr
+    assert Workspace.open(nested_files / "workspace").runs() == ()
 
 
-def test_an_error_in_a_shell_shows_no_traceback(shell):
-    """A real process ends with status 1 and one line."""
-    done = shell("sweep", "nowhere.npy")
+def test_a_real_process_ends_with_the_status_and_shows_no_traceback(nested_files):
+    """As a command of its own, an error is status 1 and one line, and a sweep is JSON alone on stdout."""
+    command = [sys.executable, "-m", "engine.cli", "sweep", "--workspace", "workspace"]
+    done = subprocess.run(
+        [*command, "nowhere.npy"], cwd=nested_files, capture_output=True, text=True, check=False, timeout=100
+    )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    done = subprocess.run(
+        [*command, "corpus.npy", "--dims", "16", "--json", "-"],
+        cwd=nested_files,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["recommendation"]["dim"] == 16
 
 
 @pytest.mark.parametrize("arguments", [("sweep",), ("sweep", "corpus.npy", "--nonsense"), ("flip",)])
@@ -154,7 +200,7 @@ def test_wrong_usage_is_status_2(arguments, shell):
 
 def test_every_verb_and_option_has_a_help_text(shell):
     """Each verb's help names what it does, and each of its options says what it is for."""
-    for verb in ("app", "inspect", "sweep"):
+    for verb in ("app", "inspect", "sweep", "latency", "diagnose"):
         lines = [line.strip() for line in shell(verb, "--help").stdout.splitlines()]
         assert any(line.startswith("Usage:") for line in lines)
         options = [line for line in lines if line.startswith("--")]

@@ -22,7 +22,8 @@ ARROWS = {
     "workspace": {"embeddings"},
     "tradeoff": {"scoring", "workspace"},
     "charts": {"tradeoff"},
-    "cli": {"tradeoff", "workspace"},
+    "terminal": {"tradeoff"},
+    "cli": {"terminal", "tradeoff", "workspace"},
 }
 
 

@@ -86,3 +86,9 @@ class _OneBlasThread:
 
 one_blas_thread = _OneBlasThread()
 """Context in which BLAS calls use the calling thread only; safe to overlap from several threads."""
+
+
+def blas_thread_count() -> int | None:
+    """Return the most threads that a BLAS library of this process would use now; None where none of them tells."""
+    counts = [library["num_threads"] for library in ThreadpoolController().info() if library["user_api"] == "blas"]
+    return max(counts, default=None)

@@ -160,7 +160,8 @@ def restore_query_terms(scores: Float32, query_squares: Float32, metric: Metric)
     elif metric == "cosine":
         lost = (scores == selection.LOWEST) | (query_squares[..., None] == 0)
         norms = np.sqrt(np.where(query_squares > 0, query_squares, 1))[..., None]
-        np.divide(scores, norms, out=scores)
+        with np.errstate(over="ignore"):  # the stand-in for "lost" over a short query; overwritten in the next line
+            np.divide(scores, norms, out=scores)
         scores[lost] = -np.inf
 
 

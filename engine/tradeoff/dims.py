@@ -57,6 +57,21 @@ def check_dims(dims: Sequence[int], d: int) -> tuple[int, ...]:
     return checked
 
 
+def dims_below_full(d: int, dims: Sequence[int] | None = None) -> tuple[int, ...]:
+    """Return those of `dims` (default: `default_dims`) that lie below the full dimension `d`.
+
+    Raises
+    ------
+    ParameterError
+        When none does, or `check_dims` refuses them.
+    """
+    checked = default_dims(d) if dims is None else check_dims(dims, d)
+    below = tuple(dim for dim in checked if dim < d)
+    if not below:
+        raise ParameterError(f"at least one dim must lie below the full dimension {d}", found=list(checked))
+    return below
+
+
 def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
     """Return `ks` as integers.
 

@@ -111,7 +111,7 @@ def _plan(
     checked_ks = check_ks(ks)
     if metric is not None and metric not in METRICS:
         raise ParameterError(f"the metric is one of {', '.join(METRICS)}", found=metric)
-    _check_seed(seed)
+    check_seed(seed)
     chosen = given if n_queries is None else given.with_query_sample(n_queries, seed=seed)
     if chosen.queries is None:
         raise ParameterError(
@@ -126,11 +126,12 @@ def _plan(
         ks=checked_ks,
         metric=given.metric if metric is None else metric,
     )
-    _check_size(plan)
+    check_size(chosen, n_dims=len(plan.dims), depth=plan.ks[-1])
     return plan
 
 
-def _check_seed(seed: int) -> None:
+def check_seed(seed: int) -> None:
+    """Raise `ParameterError` unless `seed` is a whole number from 0 to 2⁶³ - 1."""
     try:
         valid = 0 <= operator.index(seed) < 1 << 63
     except TypeError:
@@ -139,9 +140,10 @@ def _check_seed(seed: int) -> None:
         raise ParameterError("the seed must be a whole number from 0 to 2⁶³ - 1", found=repr(seed))
 
 
-def _check_size(plan: _Plan) -> None:
-    retrievable = plan.chosen.n_docs
-    excluded = plan.chosen.query_corpus_rows
+def check_size(chosen: EmbeddingSet, *, n_dims: int, depth: int) -> None:
+    """Raise `ParameterError` unless the queries of `chosen` have documents to retrieve and `depth` of each fit."""
+    retrievable = chosen.n_docs
+    excluded = chosen.query_corpus_rows
     if excluded is not None and (excluded >= 0).any():
         retrievable -= 1
     if retrievable < 1:
@@ -150,11 +152,11 @@ def _check_size(plan: _Plan) -> None:
             found="a corpus of one, held out as the query",
             hint="Give a larger corpus, or queries of their own",
         )
-    retrieved = len(plan.dims) * len(plan.queries) * min(plan.ks[-1], retrievable)
+    retrieved = n_dims * chosen.n_queries * min(depth, retrievable)
     if retrieved > _MOST_RETRIEVED:
         raise ParameterError(
             f"dims × queries × the largest k must be at most {_MOST_RETRIEVED:,}, to fit in memory",
-            found=f"{len(plan.dims)} × {len(plan.queries):,} × {min(plan.ks[-1], retrievable):,}",
+            found=f"{n_dims} × {chosen.n_queries:,} × {min(depth, retrievable):,}",
             hint="Ask for a smaller k, or sample the queries",
         )
 
