@@ -20,8 +20,7 @@ _VECTOR = ir.VectorType(ir.FloatType(), GROUP)
 _FUSE = ("contract",)
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba's decorators carry no types
-def mask_above(_typing: Any, sums: Any, scale: Any, shift: Any, start: Any, threshold: Any) -> Any:  # noqa: ARG001 -- numba reads them
+def _mask_above(_typing: Any, sums: Any, scale: Any, shift: Any, start: Any, threshold: Any) -> Any:  # noqa: ARG001 -- numba reads them
     """Return the bit mask of the `GROUP` columns from `start` on where ``sums * scale + shift > threshold``.
 
     `sums`, `scale` and `shift` are contiguous float32 arrays that reach at least to ``start + GROUP``.
@@ -47,11 +46,15 @@ def mask_above(_typing: Any, sums: Any, scale: Any, shift: Any, start: Any, thre
     return signature, code
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba's decorators carry no types
-def lowest_bit(_typing: Any, mask: Any) -> Any:  # noqa: ARG001 -- numba reads its type
+def _lowest_bit(_typing: Any, mask: Any) -> Any:  # noqa: ARG001 -- numba reads its type
     """Return the position of the lowest set bit of `mask`, which has one."""
 
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), code
+
+
+# numba calls these with the types of what stands in the kernel; to a type checker their calls are of any form.
+mask_above: Any = intrinsic(_mask_above)
+lowest_bit: Any = intrinsic(_lowest_bit)
