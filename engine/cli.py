@@ -246,7 +246,9 @@ def _load(path: str, *, hold_out: bool = True, **options: Any) -> EmbeddingSet:
     columns = Columns(vector=options.pop("vector_column"), id=options.pop("id_column"))
     if path.startswith("sample:"):
         return load_sample(path.removeprefix("sample:"))
-    return load(path, columns=columns, n_held_out=1000 if hold_out else 0, **options)
+    return load(
+        path, columns=columns, n_held_out=1000 if hold_out else 0, progress=terminal.show_progress, **options
+    )
 
 
 def _metric(name: str | None) -> Any:

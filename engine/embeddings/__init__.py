@@ -5,6 +5,8 @@ from engine.embeddings.encoder import ENCODER_DIM, ENCODER_NAME, ENCODER_TRAINED
 from engine.embeddings.fingerprint import fingerprint
 from engine.embeddings.health import Health, check_finite, inspect_health
 from engine.embeddings.health_checks import Finding, Severity
+from engine.embeddings.paths import resolve_below
+from engine.embeddings.readers import MAX_EXPANDED_BYTES, Columns, FormatInfo, formats, load, load_upload
 from engine.embeddings.samples import SampleInfo, load_sample, sample_sets, synthetic
 
 __all__ = [
@@ -12,10 +14,13 @@ __all__ = [
     "ENCODER_DIM",
     "ENCODER_NAME",
     "ENCODER_TRAINED_DIMS",
+    "MAX_EXPANDED_BYTES",
     "METRICS",
     "RECIPES",
+    "Columns",
     "EmbeddingSet",
     "Finding",
+    "FormatInfo",
     "Health",
     "Judgements",
     "Metric",
@@ -26,8 +31,12 @@ __all__ = [
     "check_finite",
     "encode",
     "fingerprint",
+    "formats",
     "inspect_health",
+    "load",
     "load_sample",
+    "load_upload",
+    "resolve_below",
     "sample_sets",
     "synthetic",
 ]
