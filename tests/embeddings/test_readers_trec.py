@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.embeddings import load_upload
+from engine.embeddings import inspect_health, load_upload
 from engine.embeddings.readers.source import Source
 from engine.embeddings.readers.trec import read_run
 from engine.errors import FormatError, ParameterError
@@ -46,10 +46,9 @@ def test_unknown_ids_are_counted_and_warned(judged):
     made = judged("x\tb\t1\nx\tnowhere\t1\nnobody\ta\t1\n")
     assert made.judgements.doc_rows.tolist() == [1, -1]
     assert (made.judgements.unknown_queries, made.judgements.unknown_docs) == (1, 1)
-    assert made.warnings == (
-        "qrels.tsv: 1 judgements name 1 unknown queries and are left out",
-        "qrels.tsv: 1 judgements name 1 unknown documents",
-    )
+    said = [finding.message for finding in inspect_health(made).findings if finding.severity == "warning"]
+    assert "1 relevance judgement naming queries that are not in the set." in said
+    assert "1 relevance judgement naming documents that are not in the set." in said
 
 
 def test_judgements_of_other_queries_leave_the_set_without(judged):

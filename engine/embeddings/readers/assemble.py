@@ -64,26 +64,18 @@ def match_judgements(qrels: Qrels, corpus: Rows, queries: Rows) -> tuple[Judgeme
     """Return `qrels` as row numbers, and sentences about what did not match.
 
     Judgements of unknown documents stay with row -1, as they count in the ideal ranking; those of unknown queries are
-    left out. None when no query is known.
+    left out. Both are counted; the health check and the sweep say how many. None when no query is known.
     """
     doc_row, query_row = _row_finder(corpus), _row_finder(queries)
     docs = np.array([doc_row(one) for one in qrels.doc_ids], dtype=np.int64)
     rows = np.array([query_row(one) for one in qrels.query_ids], dtype=np.int64)
     known = rows >= 0
-    unknown_docs = len({one for one, row in zip(qrels.doc_ids, docs, strict=True) if row < 0})
-    unknown_queries = len({one for one, row in zip(qrels.query_ids, rows, strict=True) if row < 0})
     warnings = list(qrels.warnings)
     warnings += [
         f"{side.name} has no ids: judgements were matched to row numbers, counted from 0"
         for side in (corpus, queries)
         if side.ids is None
     ]
-    if unknown_queries:
-        count = int((~known).sum())
-        warnings.append(f"{qrels.name}: {count} judgements name {unknown_queries} unknown queries and are left out")
-    if unknown_docs:
-        count = int((docs < 0).sum())
-        warnings.append(f"{qrels.name}: {count} judgements name {unknown_docs} unknown documents")
     if not known.any():
         warnings.append(f"{qrels.name}: no judgement names a query of the set, so quality is not measured")
         return None, warnings
