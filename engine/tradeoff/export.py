@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
+    from engine.tradeoff.panels import PanelAnswer
     from engine.tradeoff.results import Criterion, Interval, Point, Recommendation, SweepResult, SweepSummary
 
 
@@ -56,6 +59,25 @@ def recommendation_json(recommendation: Recommendation) -> dict[str, Any]:
     return asdict(recommendation)
 
 
+def result_json(result: object) -> dict[str, Any]:
+    """Return any result of this room as plain JSON; arrays of per-query values, which only the run keeps, are left out.
+
+    `result` is a dataclass of numbers, texts, tuples, dicts and further dataclasses.
+    """
+    return {
+        field.name: _plain(getattr(result, field.name))
+        for field in fields(result)  # type: ignore[arg-type]  # every result is a dataclass
+        if not isinstance(getattr(result, field.name), np.ndarray)
+    }
+
+
+def panel_json(answer: PanelAnswer) -> dict[str, Any]:
+    """Return a panel's result with the id of its run, or the sentence with which the set was refused."""
+    if answer.result is None:
+        return {"run_id": answer.run_id, "refused": answer.refused}
+    return {"run_id": answer.run_id, **result_json(answer.result)}
+
+
 def points_table(summary: SweepSummary) -> pd.DataFrame:
     """Return a row a dimension: every mean with its bounds, the verdict, and what would settle it.
 
@@ -84,6 +106,16 @@ def _point_json(point: Point) -> dict[str, Any]:
         "further_queries": point.further_queries,
         "holm_p": _number(point.holm_p),
     }
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return result_json(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return _number(value) if isinstance(value, float) else value
 
 
 def _by_k_json(intervals: Mapping[int, Interval]) -> dict[str, dict[str, float | None]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.tradeoff.results import Quantity, SweepResult
 
     Float32 = npt.NDArray[np.float32]
+    Int64 = npt.NDArray[np.int64]
 
 SegmentSource = Literal["labels", "clusters"]
 Fate = Literal["kept", "lost", "gained"]
@@ -182,8 +183,13 @@ def changes_of_query(result: SweepResult, query_row: int, dim: int, *, k: int | 
     column = _column(result, dim)
     if at_least("the query row", query_row, 0) >= len(result.query_ids):
         raise ParameterError(f"the query row must lie below {len(result.query_ids):,}", found=query_row)
-    full, reduced = _Ranking.of(result, -1, query_row), _Ranking.of(result, column, query_row)
-    depth = min(k, len(full.docs))
+    pair = rank_side_by_side(
+        result.ids[-1, query_row],
+        result.scores[-1, query_row],
+        result.ids[column, query_row],
+        result.scores[column, query_row],
+        k=k,
+    )
     recall = float(result.recall[result.ks.index(k), column, query_row])
     return QueryChanges(
         query_row=query_row,
@@ -191,8 +197,30 @@ def changes_of_query(result: SweepResult, query_row: int, dim: int, *, k: int | 
         dim=dim,
         full_dim=result.dims[-1],
         k=k,
-        depth=len(full.docs),
+        depth=result.ids.shape[2],
         recall=None if np.isnan(recall) else recall,
+        full=pair.full,
+        reduced=pair.reduced,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingPair:
+    """One query's top k at the full dimension and at a smaller one, side by side, best first."""
+
+    full: tuple[RankedDocument, ...]
+    reduced: tuple[RankedDocument, ...]
+
+
+def rank_side_by_side(full_ids: Int64, full_scores: Float32, ids: Int64, scores: Float32, *, k: int) -> RankingPair:
+    """Say of every document in the top k of two rankings, each best first, where the other one has it.
+
+    The four arrays may be longer than k: a document's other rank is told as far as they go.
+    """
+    full = _Ranking.of(full_ids, full_scores)
+    reduced = _Ranking.of(ids, scores)
+    depth = min(k, len(full.docs), len(reduced.docs))
+    return RankingPair(
         full=tuple(_document(rank, full, reduced, full=full, depth=depth, missing="lost") for rank in range(depth)),
         reduced=tuple(
             _document(rank, reduced, full, full=full, depth=depth, missing="gained") for rank in range(depth)
@@ -209,10 +237,9 @@ class _Ranking:
     places: dict[int, int]
 
     @classmethod
-    def of(cls, result: SweepResult, column: int, query_row: int) -> _Ranking:
-        docs = result.ids[column, query_row].tolist()
-        scores = result.scores[column, query_row].tolist()
-        return cls(docs, scores, {doc: place for place, doc in enumerate(docs)})
+    def of(cls, ids: Int64, scores: Float32) -> _Ranking:
+        docs = ids.tolist()
+        return cls(docs, scores.tolist(), {doc: place for place, doc in enumerate(docs)})
 
 
 def _document(
