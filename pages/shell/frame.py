@@ -1,0 +1,104 @@
+"""The frame around every page: window title, logo, navigation, width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+_ROOT = Path(__file__).resolve().parents[2]
+_ASSETS = _ROOT / "pages" / "assets"
+_WIDEST_PX = 1120
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSpec:
+    """One page of the app; a page is listed when its script exists."""
+
+    section: str
+    title: str
+    script: str
+    url: str
+    icon: str
+    is_default: bool = False
+
+
+PAGES = (
+    PageSpec(
+        section="Data", title="Datasets", script="pages/data/datasets.py", url="datasets", icon=":material/database:"
+    ),
+    PageSpec(
+        section="Explore",
+        title="Sweep",
+        script="pages/explore/sweep.py",
+        url="sweep",
+        icon=":material/show_chart:",
+        is_default=True,
+    ),
+    PageSpec(
+        section="Explore",
+        title="Speed and size",
+        script="pages/explore/serving.py",
+        url="serving",
+        icon=":material/speed:",
+    ),
+    PageSpec(
+        section="Explore",
+        title="Nesting",
+        script="pages/explore/nesting.py",
+        url="nesting",
+        icon=":material/stacks:",
+    ),
+    PageSpec(
+        section="Explore",
+        title="Queries",
+        script="pages/explore/queries.py",
+        url="queries",
+        icon=":material/manage_search:",
+    ),
+)
+
+
+def page_config() -> None:
+    """Set icon, width and logo; before the navigation, or Streamlit fetches the page's icon from a font server."""
+    st.set_page_config(
+        page_title="Dimshift",
+        page_icon=str(_ASSETS / "icon.svg"),
+        layout="wide",
+        menu_items={"About": "**Dimshift** measures how few dimensions your Matryoshka embeddings can keep."},
+    )
+    st.logo(str(_ASSETS / "logo.svg"), size="large", icon_image=str(_ASSETS / "icon.svg"))
+
+
+def navigation() -> st.Page:
+    """Return the page that the reader chose, with all of them listed by section and the window named after it."""
+    sections: dict[str, list[st.Page]] = {}
+    for spec in PAGES:
+        script = _ROOT / spec.script
+        if not script.is_file():
+            continue
+        listed = sections.setdefault(spec.section, [])
+        url = "home" if spec.is_default else spec.url
+        listed.append(st.Page(script, title=spec.title, icon=spec.icon, url_path=url, default=spec.is_default))
+        if spec.is_default:
+            # Streamlit shows the default page at the root only; under its own name it shall not be "Page not found".
+            listed.append(st.Page(script, title=spec.title, url_path=spec.url, visibility="hidden"))
+    page = st.navigation(sections)
+    st.set_page_config(page_title=f"{page.title} · Dimshift")
+    return page
+
+
+def go_to(url: str) -> None:
+    """Leave for another page of the app, by the name it has in the URL."""
+    spec = next(spec for spec in PAGES if spec.url == url)
+    st.switch_page(_ROOT / spec.script)
+
+
+def column() -> DeltaGenerator:
+    """Return the column that a page is written in: as wide as the window, up to a width that reads well."""
+    return st.container(width=_WIDEST_PX, gap="medium")

@@ -1,0 +1,162 @@
+"""Background jobs on a page: start, watch, cancel, and pick up what they returned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from engine.errors import EngineError, JobNotFoundError
+from pages.shell import state
+from pages.shell.loading import Loading, Question, Slot, load_work
+from pages.shell.services import services
+from pages.shell.sweeping import SweepRequest, first_request, sweep_work
+from pages.shell.text import plain, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.workspace import Job
+    from engine.workspace.jobs import Work
+    from pages.shell.state import Purpose
+
+_POLL_S = 0.4
+
+
+def start_sweep(request: SweepRequest) -> None:
+    """Sweep in the background; the run is stored by the job itself, so that a closed tab loses nothing."""
+    _start("sweep", f"Sweep of {request.source.name}", sweep_work(request, services().workspace))
+
+
+def start_load(asked: Loading) -> None:
+    """Read and inspect a data set in the background, in place of the one that may still be read."""
+    for job_id in state.followed_jobs("load"):
+        _cancel(job_id)
+    state.follow_jobs("load", ())
+    state.set_loading(asked)
+    state.set_question(None)
+    slot = Slot()
+    state.set_slot(slot)
+    _start("load", f"Loading {asked.label}", load_work(asked, slot))
+
+
+def take_loaded() -> None:
+    """Open what was loaded since the page was drawn last, or keep the question that it leaves open."""
+    for finished in _take_finished("load"):
+        slot = state.slot()
+        found = None if finished.state != "done" or slot is None else slot.found
+        state.set_slot(None)
+        if isinstance(found, Question):
+            state.set_question(found)
+            continue
+        state.set_loading(None)
+        if found is not None:
+            state.hold_set(found)
+
+
+def take_swept() -> None:
+    """Show the run of the last sweep that finished since the page was drawn."""
+    for finished in _take_finished("sweep"):
+        if finished.state == "done":
+            state.open_run(services().jobs.result(state.owner(), finished.id))
+
+
+def start_measuring(label: str, work: Work) -> None:
+    """Measure what a run leaves open in the background."""
+    _start("explore", label, work)
+
+
+def take_measured() -> list[Job]:
+    """Return the measurings of this tab that finished since the page was drawn last, once."""
+    return _take_finished("explore")
+
+
+def show_progress(purpose: Purpose, *, news: Callable[[], object] | None = None) -> None:
+    """Show the jobs of `purpose` that run, each with a cancel button, and how the last one ended.
+
+    The page is also drawn anew when `news` returns something else than now.
+    """
+    said = state.notice(purpose)
+    if said is not None:
+        {"error": st.error, "info": st.info}[said.level](sentence(said.sentence))
+    for job_id in state.followed_jobs(purpose):
+        watch(state.owner(), job_id, cancellable=True, news=news)
+
+
+def _start(purpose: Purpose, label: str, work: Work) -> None:
+    state.set_notice(purpose, None)
+    try:
+        job = services().jobs.submit(state.owner(), label, work)
+    except EngineError as error:
+        state.set_notice(purpose, state.Notice(level="error", sentence=str(error)))
+        return
+    state.follow_jobs(purpose, (*state.followed_jobs(purpose), job.id))
+
+
+def _take_finished(purpose: Purpose) -> list[Job]:
+    """Return this tab's jobs of `purpose` that came to their end, once; say how when one did not succeed."""
+    finished: list[Job] = []
+    going: list[Job] = []
+    for job_id in state.followed_jobs(purpose):
+        try:
+            job = services().jobs.job(state.owner(), job_id)
+        except JobNotFoundError:
+            continue  # forgotten long after it ended
+        (finished if job.is_finished else going).append(job)
+    state.follow_jobs(purpose, tuple(job.id for job in going))
+    for job in finished:
+        if job.state == "failed":
+            state.set_notice(purpose, state.Notice(level="error", sentence=job.error or "The work failed."))
+        elif job.state == "cancelled":
+            said = f"{job.label} was cancelled; nothing was kept."
+            state.set_notice(purpose, state.Notice(level="info", sentence=said))
+    return finished
+
+
+def first_sweep() -> Job | None:
+    """Start the sweep that an empty workspace begins with, once for the process; None when there are sweeps."""
+    shared = services()
+    if shared.workspace.runs(kind="sweep", limit=1):
+        return None
+    first = shared.first_sweep
+    with first.lock:
+        if first.job_id is None:
+            request = first_request()
+            work = sweep_work(request, shared.workspace)
+            first.job_id = shared.jobs.submit(first.owner, f"Sweep of {request.source.name}", work).id
+    return shared.jobs.job(first.owner, first.job_id)
+
+
+def show_first_sweep(job: Job) -> None:
+    """Show how far the first sweep is; the page is drawn anew when it is over."""
+    watch(services().first_sweep.owner, job.id, cancellable=False)
+
+
+def watch(owner: str, job_id: str, *, cancellable: bool, news: Callable[[], object] | None = None) -> None:
+    """Show how far a job is; the page is drawn anew when it is over or `news` returns something else than now."""
+    _watch(owner, job_id, cancellable=cancellable, news=news, told=None if news is None else news())
+
+
+@st.fragment(run_every=_POLL_S)
+def _watch(
+    owner: str, job_id: str, *, cancellable: bool, news: Callable[[], object] | None = None, told: object = None
+) -> None:
+    try:
+        job = services().jobs.job(owner, job_id)
+    except JobNotFoundError:
+        st.rerun()
+    if job.is_finished or (news is not None and news() != told):
+        st.rerun()
+    what = "Waiting for a free worker" if job.state == "queued" else job.message or "Starting"
+    what = "Stopping" if job.cancelling else what
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="medium"):
+        st.progress(job.share, text=f"**{plain(job.label)}**  \n{plain(what)} · {job.elapsed_s:.0f} s")
+        if cancellable:
+            st.button("Cancel", key=f"cancel_{job_id}", on_click=_cancel, args=(job_id,), disabled=job.cancelling)
+
+
+def _cancel(job_id: str) -> None:
+    try:
+        services().jobs.cancel(state.owner(), job_id)
+    except JobNotFoundError:
+        return  # it was forgotten, so there is nothing left to stop

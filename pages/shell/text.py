@@ -1,0 +1,56 @@
+"""Put words that came from a file or a user on a page without anything in them acting as Markdown."""
+
+from __future__ import annotations
+
+import re
+import string
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from engine.errors import printable
+
+_PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]")
+# Shortcodes (:smile:, :material/home:) and bare links are looked for after backslashes are gone, so only a character
+# in between stops them. U+2060, word joiner, has no width and breaks no line.
+_SHORTCODE = re.compile(r":(?=[\w+-])")
+_LINK = re.compile(r"(?i)(?<=://)|(?<=\bwww)(?=\.)|(?<=\w@)(?=[\w-]+\.)")
+_JOINER = "\u2060"
+
+
+def plain(text: object, *, longest: int = 600) -> str:
+    """Return `text` so that Streamlit shows it letter for letter: no Markdown, LaTeX, shortcodes, icons or links."""
+    line = printable(text, longest=longest)
+    line = _LINK.sub(_JOINER, line)
+    line = _SHORTCODE.sub(f":{_JOINER}", line)
+    return _PUNCTUATION.sub(r"\\\g<0>", line)
+
+
+def sentence(words: object) -> str:
+    """Return an error's words as plain text with a capital first, unless a file's name or a symbol stands there."""
+    line = str(words)
+    first = line.split(" ", 1)[0]
+    return plain(line[:1].upper() + line[1:] if first.isalpha() and len(first) > 1 else line, longest=2000)
+
+
+def local_time(moment: datetime, timezone: str | None) -> str:
+    """Write `moment` in the reader's time zone, as ``22 Nov 2026, 15:10``; in UTC, and saying so, without one."""
+    try:
+        zone = ZoneInfo(timezone) if timezone else None
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = None
+    local = moment.astimezone(UTC if zone is None else zone)
+    return f"{local.day} {local:%b %Y, %H:%M}" + (" UTC" if zone is None else "")
+
+
+def file_size(n_bytes: int) -> str:
+    """Write a size with the unit that keeps it short.
+
+    >>> file_size(1_572_864)
+    '1.5 MiB'
+    """
+    size = float(n_bytes)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,216 @@
+"""The real app in a real browser: Debian's chromium against a server on a free port with a new workspace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from engine.embeddings.samples import load_sample
+from engine.tradeoff import save_sweep, sweep
+from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+
+ROOT = Path(__file__).resolve().parents[2]
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-gpu",
+)
+_STARTS_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running app."""
+
+    url: str
+    workspace: Path
+
+
+@dataclass(eq=False, kw_only=True)
+class Tab:
+    """A page in a browser context of its own, with what it said and asked for."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def open(self, path: str = "/") -> Tab:
+        """Open an address of the app and wait until it is drawn."""
+        self.page.goto(self.url + path)
+        return self.settled()
+
+    def settled(self) -> Tab:
+        """Wait until the script has run to its end."""
+        self.page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+        return self
+
+    def curve(self) -> Tab:
+        """Wait until the target chart has painted its line."""
+        self.page.wait_for_selector(".st-key-target_chart .scatterlayer .js-line", state="attached")
+        return self.settled()
+
+    def key(self, name: str) -> Any:
+        """Return the element of the widget with this key."""
+        return self.page.locator(f".st-key-{name}")
+
+    def says(self, text: str) -> Tab:
+        """Wait until the page shows `text`."""
+        self.page.get_by_text(text).first.wait_for()
+        return self
+
+    def upload(self, name: str, content: bytes) -> Tab:
+        """Upload a corpus on the Datasets page and press Load."""
+        self.open("/datasets")
+        self.key("source").get_by_text("Upload").click()
+        chooser = self.key("upload_corpus").locator("input[type=file]")
+        chooser.set_input_files({"name": name, "mimeType": "application/octet-stream", "buffer": content})
+        self.page.locator(".st-key-load_upload button:not([disabled])").click()
+        return self
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return Debian's chromium; skip without one, or fail where DIMSHIFT_REQUIRE_BROWSER=1 asks for it."""
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "no chromium on the PATH: apt-get install chromium runs the browser tests"
+        if os.environ.get("DIMSHIFT_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"DIMSHIFT_REQUIRE_BROWSER=1, but {reason}")
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Start the browser once a worker."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def running_app(folder: Path) -> Iterator[Server]:
+    """Run the app on a free port with its workspace below `folder`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "DIMSHIFT_WORKSPACE": str(folder / "workspace")}
+    for name in ("DIMSHIFT_DATABASE_URL", "DIMSHIFT_DATA_ROOT"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "pages.shell.serve", "--server.port", str(port), "--server.headless", "true"]
+    server = Server(url=f"http://localhost:{port}", workspace=folder / "workspace")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait_for(server, process, folder / "log")
+        yield server
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _STARTS_WITHIN_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=1) as answer:  # noqa: S310  # localhost
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"the app did not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
+    """Return what starts the app with an empty workspace; every server ends with the session."""
+    with ExitStack() as running:
+        yield lambda: running.enter_context(running_app(tmp_path_factory.mktemp("app")))
+
+
+@pytest.fixture(scope="session")
+def server(start_server: Callable[[], Server]) -> Server:
+    """Return one app for all tests of a worker, with one sweep of the bundled set in its workspace."""
+    started = start_server()
+    with Workspace.open(started.workspace) as workspace:
+        save_sweep(workspace, sweep(load_sample("api-reference"), n_queries=200))
+    return started
+
+
+@pytest.fixture(scope="session")
+def shared_context(browser: Browser) -> Iterator[BrowserContext]:
+    """Return one context whose cache saves every tab but the first the loading of the same scripts."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def new_tab(browser: Browser, shared_context: BrowserContext) -> Iterator[Callable[..., Tab]]:
+    """Return what opens a tab; `apart` in a context of its own. None may complain or ask a stranger for anything."""
+    with ExitStack() as opened:
+        tabs: list[Tab] = []
+
+        def open_tab(
+            server: Server, *, width: int = 1280, height: int = 900, scheme: Any = "light", apart: bool = False
+        ) -> Tab:
+            context = opened.enter_context(browser.new_context()) if apart else shared_context
+            tab = Tab(page=opened.enter_context(context.new_page()), url=server.url)
+            tab.page.set_viewport_size({"width": width, "height": height})
+            tab.page.emulate_media(color_scheme=scheme)
+            tab.page.on("console", lambda said: _note_complaint(tab, said))
+            tab.page.on("response", lambda answer: _note_refusal(tab, answer))
+            tab.page.on("pageerror", lambda error: tab.complaints.append(str(error)))
+            tab.page.on("request", lambda request: tab.hosts.add(urlsplit(request.url).hostname or ""))
+            tab.page.on("websocket", lambda socket: tab.hosts.add(urlsplit(socket.url).hostname or ""))
+            tabs.append(tab)
+            return tab
+
+        yield open_tab
+    for tab in tabs:
+        assert not tab.complaints
+        assert tab.hosts <= {"localhost", ""}, "the app asked another machine"
+
+
+def _note_complaint(tab: Tab, said: ConsoleMessage) -> None:
+    # Refused requests say nothing about which; _note_refusal does.
+    if said.type == "error" and "Failed to load resource" not in said.text:
+        tab.complaints.append(said.text)
+
+
+def _note_refusal(tab: Tab, answer: Response) -> None:
+    # Streamlit looks for its server below the page's address first, then at the root.
+    looking = urlsplit(answer.url).path.removeprefix("/datasets").removeprefix("/sweep").startswith("/_stcore/")
+    if answer.status >= 400 and not looking:
+        tab.complaints.append(f"{answer.status} {answer.url}")
+
+
+@pytest.fixture
+def tab(new_tab: Callable[..., Tab], server: Server) -> Tab:
+    """Return a tab at 1280 px in light colours."""
+    return new_tab(server)
