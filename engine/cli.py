@@ -77,7 +77,7 @@ def open_app(
             found="an installation without app.py",
             hint="Clone the repository and run pip install -e . there",
         )
-    command = [sys.executable, "-m", "streamlit", "run", _APP.name]
+    command = [sys.executable, "-m", "pages.shell.serve"]
     if port is not None:
         command += ["--server.port", str(port)]
     # Streamlit reads its configuration from the folder it starts in, so what the caller named is made absolute first.
