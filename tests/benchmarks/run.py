@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 README = HERE.parents[1] / "README.md"
-NAMES = ("sweep", "memory", "mapped", "bootstrap", "start")
+NAMES = ("sweep", "memory", "mapped", "bootstrap", "start", "quantized")
 _TABLE = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
 
 
@@ -32,6 +32,11 @@ def table(results: dict) -> str:
         ("A stored sweep, opened with its intervals", f"{results['start']['stored_sweep_s']:.2f} s", "1 s"),
         ("`import engine`", f"{results['start']['import_engine_s']:.2f} s", "0.3 s"),
     ]  # fmt: skip
+    quantized = results["quantized"]
+    for case, name in (("single_1", "one query, one thread"), (f"batch_{quantized['threads']}", "128 queries at once")):
+        ratios = [f"{quantized[f'{case}_threads_float32_over_{dtype}']:.1f} ×" for dtype in ("int8", "binary")]
+        what = f"The float32 exact scan of 100,000 × 768 over int8 and over binary codes, {name}"
+        rows.append((what, " and ".join(ratios), "1 × or more"))
     lines = ["| What | Measured | Limit we set |", "|---|---|---|"]
     lines += [f"| {what} | {measured} | {limit} |" for what, measured, limit in rows]
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {machine['blas']}"
@@ -61,7 +66,8 @@ def main() -> None:
     """Measure what was named, or everything, and write it down."""
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for name in sys.argv[1:] or NAMES:
-        output = subprocess.check_output([sys.executable, str(HERE / "measure.py"), name], text=True)
+        script = HERE / f"{name}.py" if (HERE / f"{name}.py").is_file() else HERE / "measure.py"
+        output = subprocess.check_output([sys.executable, str(script), name], text=True)
         results[name] = json.loads(output)
         print(name, output.strip())  # noqa: T201 -- tells the person at the terminal
     results["machine"] = machine()
