@@ -52,7 +52,7 @@ def cost_chart(estimate: CostEstimate, *, colours: Palette) -> go.Figure:
     most = max(month.cost_per_month for month in bars.values())
     figure.update_layout(barmode="stack", bargap=0.4)
     figure.update_xaxes(range=[0, 1.14 * most], title_text=f"{currency} a month", tickformat=",", nticks=6)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=6)
     return figure
 
 

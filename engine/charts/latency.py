@@ -22,7 +22,7 @@ PATH_NAMES: Mapping[LatencyPath, str] = {
     "prefix": "full stored, query reduced",
     "hnsw": "HNSW",
 }
-_LEGEND_PX = 170
+_LEGEND_PX = 150
 
 
 def latency_chart(result: LatencyResult, *, percentile: PercentileName, colours: Palette) -> go.Figure:

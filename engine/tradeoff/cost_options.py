@@ -69,9 +69,10 @@ def compare_costs(assumptions: CostAssumptions, *, now: Serving, then: Serving) 
 
     Otherwise the difference between a measurement and an assumption would pass for a saving.
     """
-    for field in ("query_ms", "build_rows_per_s"):
-        if None in (getattr(now, field), getattr(then, field)):
-            now, then = replace(now, **{field: None}), replace(then, **{field: None})
+    if now.query_ms is None or then.query_ms is None:
+        now, then = replace(now, query_ms=None), replace(then, query_ms=None)
+    if now.build_rows_per_s is None or then.build_rows_per_s is None:
+        now, then = replace(now, build_rows_per_s=None), replace(then, build_rows_per_s=None)
     return estimate_cost(assumptions, now=now, then=then)
 
 

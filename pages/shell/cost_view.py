@@ -102,17 +102,9 @@ def _estimate(opened: Opened, assumptions: CostAssumptions, index: Index) -> Cos
     chosen_now = now.selectbox("Now", list(options), key="cost_now", persist_state="session")
     labels = list(options)
     chosen_then = then.selectbox(
-        "Then", labels, index=labels.index(_proposed(opened)), key="cost_then", persist_state="session"
+        "Then", labels, index=labels.index(Serving.float32(opened.dim).label), key="cost_then", persist_state="session"
     )
     return compare_costs(assumptions, now=options[chosen_now], then=options[chosen_then])
-
-
-def _proposed(opened: Opened) -> str:
-    """Return the label of float32 at the recommended dimension, or at about half without one."""
-    dims = opened.sweep.dims
-    half = max((dim for dim in dims if 2 * dim <= dims[-1]), default=dims[0])
-    recommended = (opened.run.summary.get("recommendation") or {}).get("dim")
-    return Serving.float32(recommended if recommended in dims and recommended != dims[-1] else half).label
 
 
 def _result(estimate: CostEstimate) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.errors import EngineError
 from engine.tradeoff.panels import PANELS, PanelAnswer, PanelOptions
-from pages.shell import explored, exploring, jobs, state
+from pages.shell import explored, exploring, figures, jobs, state
 from pages.shell.at_hand import set_of
 from pages.shell.runs import choose_run, opened_run, run_id_field
 from pages.shell.text import plain, sentence
@@ -41,6 +41,14 @@ class Opened:
     failures: Mapping[str, str]
     is_measuring: bool
 
+    @property
+    def dim(self) -> int:
+        """The dimension that sentences speak of: the recommended one, or about half where none below full is."""
+        dims = self.sweep.dims
+        recommended = (self.run.summary.get("recommendation") or {}).get("dim")
+        half = max((dim for dim in dims if 2 * dim <= dims[-1]), default=dims[0])
+        return int(recommended) if recommended in dims[:-1] else half
+
     def answer(self, key: str) -> PanelAnswer | None:
         """Return the stored answer of a panel that has a result; else say why there is none and return None."""
         stored = self.answers.get(key)
@@ -62,6 +70,7 @@ def open_page(title: str, words: str, *, first: Collection[str]) -> Opened:
 
     `first` are the panels of this page: they are measured before those of the other pages.
     """
+    figures.redraw_for_another_theme()
     exploring.take_finished()
     sweeping = jobs.first_sweep()
     st.title(title, anchor=False)
@@ -73,14 +82,14 @@ def open_page(title: str, words: str, *, first: Collection[str]) -> Opened:
     with messages:
         run = opened_run()
     with bar:
-        choose_run(run)
-    with (
-        messages,
-        st.expander("Open a run by its id" if run is None else "About this run", icon=":material/fingerprint:"),
-    ):
-        run_id_field()
-        if run is not None:
-            _about(run)
+        left, right = st.columns([3, 1])
+        with left:
+            choose_run(run)
+        about = "Open a run by its id" if run is None else "About this run"
+        with right, st.popover(about, icon=":material/fingerprint:", width="stretch"):
+            run_id_field()
+            if run is not None:
+                _about(run)
     if run is None:
         st.stop()
     try:
@@ -135,7 +144,7 @@ def small_print(result: Any, *, facts: Sequence[str] = ()) -> None:
         *k,
         *facts,
         f"seed {result.seed}",
-        f"{result.elapsed_s:.1f} s",
+        f"{result.elapsed_s:.2g} s" if result.elapsed_s < 1 else f"{result.elapsed_s:.1f} s",
     ]
     st.caption(" · ".join(line))
     for words in result.warnings:

@@ -10,15 +10,12 @@ from engine.embeddings.encoder_check import made_by_bundled_encoder
 from engine.errors import EngineError
 from engine.scoring.prefix_store import PrefixStore
 from engine.tradeoff.comparison import Comparison, compare_equal_bytes
-from engine.tradeoff.frontier import pareto
 from engine.tradeoff.losses import Losses, losses
 from engine.tradeoff.panels import PanelAnswer, panel_answer, panel_runs
 from engine.tradeoff.score_scale import CutoffTranslation, ScoreScale, translate_cutoff
 from pages.shell.services import estimates, services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from engine.embeddings import EmbeddingSet
     from engine.tradeoff import Quantity, SweepResult
     from engine.tradeoff.footprint import FootprintResult
@@ -42,11 +39,6 @@ def answers(run: Run) -> dict[str, PanelAnswer]:
 def swept(run: Run) -> SweepResult:
     """Return the sweep itself. Raises RunNotFoundError or WorkspaceError."""
     return estimates(run.id).result
-
-
-def storage_frontier(result: FootprintResult, values: Mapping[int, tuple[float, float]]) -> tuple[int, ...]:
-    """Return the positions of the rows that no other beats on `values`, (bytes, quality) by position."""
-    return pareto([values[place] for place in range(len(result.rows))])
 
 
 def equal_bytes(answer: PanelAnswer, quantity: Quantity) -> tuple[Comparison, ...]:

@@ -30,7 +30,7 @@ def show(opened: Opened) -> None:
     if answer is None:
         return
     result: Forecast = answer.result
-    st.markdown(_words(result))
+    st.markdown(_words(result, opened.dim))
     st.markdown(plain(result.sentence))
     _target(opened, result)
     swept = [one.dim for one in result.dims]
@@ -58,11 +58,11 @@ def show(opened: Opened) -> None:
     )
 
 
-def _words(result: Forecast) -> str:
-    one = max((one for one in result.dims if 2 * one.dim <= result.dataset.dim), key=lambda one: one.dim, default=None)
-    one = result.dims[0] if one is None else one
+def _words(result: Forecast, dim: int) -> str:
+    one = next((one for one in result.dims if one.dim == dim), result.dims[-1])
+    size = f"{one.dim:,} of {result.dataset.dim:,} dimensions"
     return (
-        f"At **{one.dim:,} of {result.dataset.dim:,} dimensions** recall@{result.k} is {one.measured[-1].mean:.3f} with "
+        f"At **{size}** recall@{result.k} is {one.measured[-1].mean:.3f} with "
         f"{result.sizes[-1]:,} documents; with **{result.target_size:,}** the trend expects "
         f"**{one.at_target.mean:.3f}** ({scores(one.at_target)})."
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streamlit.delta_generator import DeltaGenerator
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -93,10 +95,10 @@ def navigation() -> st.Page:
     return page
 
 
-def go_to(url: str) -> None:
-    """Leave for another page of the app, by the name it has in the URL."""
+def go_to(url: str, query: Mapping[str, str] | None = None) -> None:
+    """Leave for another page of the app, by the name it has in the URL, with the query parameters `query`."""
     spec = next(spec for spec in PAGES if spec.url == url)
-    st.switch_page(_ROOT / spec.script)
+    st.switch_page(_ROOT / spec.script, query_params=None if query is None else dict(query))
 
 
 def column() -> DeltaGenerator:

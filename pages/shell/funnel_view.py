@@ -24,7 +24,7 @@ def show(opened: Opened) -> None:
     if answer is None:
         return
     result: FunnelResult = answer.result
-    st.markdown(_words(result))
+    st.markdown(_words(result, opened.dim))
     quality = st.segmented_control(
         "Quality",
         ["recall", "nDCG"] if result.ndcg is not None else ["recall"],
@@ -56,8 +56,7 @@ def show(opened: Opened) -> None:
     measure_again(opened, KEY)
 
 
-def _words(result: FunnelResult) -> str:
-    dim = max((dim for dim in result.dims[:-1] if 4 * dim <= result.dims[-1]), default=result.dims[0])
+def _words(result: FunnelResult, dim: int) -> str:
     rows = [row for row in result.rows if row.dim == dim and row.dtype == result.dtypes[0]]
     short, long = rows[0], next((row for row in rows if row.shortlist >= 10 * result.k), rows[-1])
     return (

@@ -27,7 +27,7 @@ def show(opened: Opened) -> None:
     if answer is None:
         return
     result: LatencyResult = answer.result
-    st.markdown(_words(result))
+    st.markdown(_words(result, opened.dim))
     percentile = st.segmented_control(
         "Percentile",
         charts.PERCENTILE_NAMES,
@@ -63,16 +63,16 @@ def show(opened: Opened) -> None:
     _again(opened, result)
 
 
-def _words(result: LatencyResult) -> str:
-    dim = max((dim for dim in result.dims[:-1] if 2 * dim <= result.dims[-1]), default=result.dims[0])
+def _words(result: LatencyResult, dim: int) -> str:
     told = []
     for path in result.paths:
         point = result.point(path, dim)
         faster = result.times_faster(point)
-        told.append(f"{charts.PATH_NAMES[path]} {_ms(point.p50_ms)} ms (×{faster:.1f} of its full dimension)")
+        told.append(f"{charts.PATH_NAMES[path]} {_ms(point.p50_ms)} ms (×{faster:.2g})")
     recall = result.point(result.paths[0], dim).recall.mean
     return (
-        f"At **{dim:,} of {result.dims[-1]:,} dimensions** one query takes at the median: {'; '.join(told)}. "
+        f"At **{dim:,} of {result.dims[-1]:,} dimensions** one query takes (median; in brackets how many times faster "
+        f"than at {result.dims[-1]:,}): {', '.join(told)}. "
         f"Recall@{result.k} there is {recall:.3f}."
     )
 

@@ -1,4 +1,4 @@
-"""The nesting panel: whether the order of the components is worth anything, and whether a projection would do better."""
+"""The nesting panel: whether the order of the components is worth anything, and whether a projection beats it."""
 
 from __future__ import annotations
 

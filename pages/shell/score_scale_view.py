@@ -36,7 +36,7 @@ def show(opened: Opened) -> None:
             width=220,
             key="cutoff",
             bind="query-params",
-            help="The score at the full dimension from which a result is accepted. Under l2 a negated squared distance.",
+            help="The lowest score at the full dimension that is accepted; under l2 a negated squared distance.",
         )
         depth = st.segmented_control(
             "Scores shown",
@@ -50,7 +50,7 @@ def show(opened: Opened) -> None:
     except EngineError as error:
         st.error(sentence(error))
         return
-    st.markdown(_words(result, found))
+    st.markdown(_words(result, found, opened.dim))
     drawn: charts.Depth = "top1" if depth == "top 1" else "topk"
     figures.show(
         charts.score_chart(result, found, depth=drawn, colours=figures.colours()),
@@ -69,13 +69,13 @@ def _first_cutoff(result: ScoreScale) -> float:
     return _USUAL_CUTOFF if spread[5] < _USUAL_CUTOFF < spread[95] else round(spread[50], 2)
 
 
-def _words(result: ScoreScale, found: CutoffTranslation) -> str:
-    at = max((at for at in found.dims if 2 * at.dim <= result.dims[-1]), key=lambda at: at.dim, default=found.dims[0])
+def _words(result: ScoreScale, found: CutoffTranslation, dim: int) -> str:
+    at = next((at for at in found.dims if at.dim == dim), found.dims[-1])
     return (
-        f"{found.cutoff:g} accepts {share(found.accepted.mean)} of the results at the full dimension. At **{at.dim:,} of "
-        f"{result.dims[-1]:,} dimensions** the cut-off that accepts as many is **{at.cutoff:.3f}** "
-        f"({at.low:.3f}–{at.high:.3f}), and it flips {share(at.flipped.mean)} of them ({shares(at.flipped)}); kept at "
-        f"{found.cutoff:g} it would flip {share(at.kept_flipped.mean)}."
+        f"{found.cutoff:g} accepts {share(found.accepted.mean)} of the results at the full dimension. "
+        f"At **{at.dim:,} of {result.dims[-1]:,} dimensions** the cut-off that accepts as many is **{at.cutoff:.3f}** "
+        f"({at.low:.3f}–{at.high:.3f}). It flips {share(at.flipped.mean)} of the results ({shares(at.flipped)}); "
+        f"left at {found.cutoff:g} it would flip {share(at.kept_flipped.mean)}."
     )
 
 

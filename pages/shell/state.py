@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import streamlit as st
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from engine.embeddings import EmbeddingSet, Health
     from pages.shell.loading import Loading, Question, Slot
@@ -176,10 +176,11 @@ def settle_new_sweep() -> None:
         st.session_state[NEW_SWEEP_KEY] = False
 
 
-def ask_dim(dim: int) -> None:
-    """Have the Queries page look at `dim`; to be called before that page draws its slider."""
-    st.query_params[DIM_KEY] = str(dim)
-    st.session_state[DIM_KEY] = dim
+def settle_choice(key: str, options: Sequence[object]) -> None:
+    """Forget what was chosen under `key` when it is none of `options`; to be called before the widget is drawn."""
+    if key in st.session_state and st.session_state[key] not in options:
+        del st.session_state[key]
+        st.query_params.pop(key, None)
 
 
 def set_at_hand(sha256: str) -> AtHand | None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 import streamlit as st
 
-from engine.charts import CONFIG, VERDICTS, companion_chart, describe, describe_companion, palette, target_chart
+from engine.charts import VERDICTS, companion_chart, describe, describe_companion, target_chart
 from engine.tradeoff import Criterion, default_criterion
-from pages.shell import state
+from pages.shell import figures, frame, state
 from pages.shell.sweep_table import score, scores, share, shares
 from pages.shell.text import local_time, plain
 
@@ -25,7 +25,6 @@ _BADGES: Mapping[Verdict, Literal["green", "yellow", "red"]] = {
 }
 _RECALL, _NDCG = "recall", "nDCG"
 _DEFAULT_TARGET = 0.95
-_THEME_POLL_S = 2.0
 
 
 def headline(summary: SweepSummary) -> None:
@@ -122,31 +121,25 @@ def criterion_controls(result: SweepResult) -> Criterion:
 
 
 def charts(summary: SweepSummary) -> None:
-    """Draw the judged curve and, with relevance judgements, the other one."""
-    mode = st.context.theme.type
-    colours = palette(mode)
-    _redraw_for_another_theme(mode)
-    st.plotly_chart(
-        target_chart(summary, colours=colours),
-        theme=None,
-        config=dict(CONFIG),
-        alt=describe(summary),
-        key="target_chart",
-    )
+    """Draw the judged curve and, with relevance judgements, the other one; a clicked point leads to its queries."""
+    colours = figures.colours()
+    figures.redraw_for_another_theme()
+    clicked = figures.show_selectable(target_chart(summary, colours=colours), alt=describe(summary), key="target_chart")
+    if clicked is not None:
+        _go_to_queries(int(clicked))
+    smaller = summary.points[:-1]
+    if smaller and st.button(
+        "See who loses",
+        icon=":material/manage_search:",
+        key="see_queries",
+        help="Queries, lost documents and groups. A click on a point of the curve leads there at its dimension.",
+    ):
+        _go_to_queries(_spotlight(summary).dim)
     companion = companion_chart(summary, colours=colours)
     if companion is not None:
         by_recall = summary.criterion.quantity == "recall"
         st.subheader("Ranking quality" if by_recall else "Neighbours found", anchor=False)
-        st.plotly_chart(
-            companion, theme=None, config=dict(CONFIG), alt=describe_companion(summary), key="companion_chart"
-        )
-
-
-@st.fragment(run_every=_THEME_POLL_S)
-def _redraw_for_another_theme(drawn: str | None) -> None:
-    """Draw the page anew when the reader has changed light to dark: Streamlit itself reruns nothing then."""
-    if st.context.theme.type != drawn:
-        st.rerun()
+        figures.show(companion, alt=describe_companion(summary) or "", key="companion_chart")
 
 
 def provenance(run: Run, result: SweepResult) -> None:
@@ -182,6 +175,11 @@ def _spotlight(summary: SweepSummary) -> Point:
     if chosen is not None:
         return next(point for point in summary.points if point.dim == chosen)
     return summary.points[max(0, len(summary.points) - 2)]
+
+
+def _go_to_queries(dim: int) -> None:
+    """Leave for the Queries page at `dim`, in the view that this page shows."""
+    frame.go_to("queries", {state.DIM_KEY: str(dim), "queries": "Who loses?"})
 
 
 def _card(label: str, value: str, below: str, explained: str) -> None:
