@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine import __version__, terminal
-from engine.errors import EngineError, InputError, ParameterError
+from engine.embeddings import METRICS, RECIPES, Columns, load
+from engine.embeddings.samples import load_sample
+from engine.errors import EngineError, InputError, ParameterError, VectorError
+from engine.seeds import check_seed
 
 if TYPE_CHECKING:
     from engine.embeddings import EmbeddingSet
@@ -29,6 +33,7 @@ WorkspaceFolder = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 VectorColumn = Annotated[str | None, typer.Option(help="Column of the vectors, where several could be.")]
+QueryColumn = Annotated[str | None, typer.Option(help="Column of the query vectors, where it is another one.")]
 IdColumn = Annotated[str | None, typer.Option(help="Column of the ids.")]
 
 app = typer.Typer(
@@ -43,10 +48,16 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; an engine error becomes one line on stderr and exit status 1."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except EngineError as error:
         sys.stderr.write(f"dimshift: {error}\n")
         sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"dimshift: the output must be writable; found {error.strerror}\n")
+        os._exit(1)  # a normal exit would try to flush the same output again and fail with a traceback
     except KeyboardInterrupt:
         sys.stderr.write("dimshift: stopped; nothing was kept\n")
         sys.exit(_INTERRUPTED)
@@ -105,14 +116,20 @@ def inspect(
     """Say what is in the files: counts, norms, zero, duplicate and broken rows."""
     from engine.embeddings import inspect_health
 
-    answers = []
+    terminal.check_outputs(json_file)
+    columns = Columns(vector=vector_column, id=id_column)
+    answers, problems = [], []
     for path in paths:
-        chosen = _load(path, vector_column=vector_column, id_column=id_column, seed=seed, hold_out=False)
+        chosen = _load(path, columns, seed=seed, n_held_out=0)
         health = inspect_health(chosen, progress=terminal.show_progress)
         answers.append({"path": path, "name": chosen.name, "labels": list(chosen.labels), **health.as_dict()})
+        problems += [(path, finding) for finding in health.findings if finding.severity == "problem"]
         if json_file != "-":
             terminal.print_health(path, chosen, health)
     terminal.write_json(json_file, answers)
+    if problems:
+        where, worst = problems[0]
+        raise VectorError(f"{where}: {worst.message.rstrip('.')}", hint=worst.hint)
 
 
 @app.command()
@@ -132,6 +149,7 @@ def sweep(
     judge_at: Annotated[int | None, typer.Option(help="The k that is judged; 10, or the nearest given.")] = None,
     n_queries: Annotated[int | None, typer.Option(min=1, help="Sweep a seeded sample of the queries.")] = None,
     vector_column: VectorColumn = None,
+    query_column: QueryColumn = None,
     id_column: IdColumn = None,
     panels: Annotated[
         str | None, typer.Option(help="Also measure panels, as nesting,latency, or all; they go into the JSON.")
@@ -147,19 +165,12 @@ def sweep(
     from engine.tradeoff.panels import explore, panel_keys
     from engine.workspace import Workspace
 
+    terminal.check_outputs(json_file, folder=out)
     keys = panel_keys(panels)
     asked_dims, ks = _whole_numbers(dims, "--dims"), _whole_numbers(k, "--k") or ()
     store = Workspace.open(workspace)
-    chosen = _load(
-        corpus,
-        queries=queries,
-        qrels=qrels,
-        metric=metric,
-        recipe=recipe,
-        vector_column=vector_column,
-        id_column=id_column,
-        seed=seed,
-    )
+    columns = Columns(vector=vector_column, queries=query_column, id=id_column)
+    chosen = _load(corpus, columns, seed=seed, queries=queries, qrels=qrels, metric=metric, recipe=recipe)
     result = tradeoff.sweep(
         chosen, asked_dims, ks, metric=_metric(metric), n_queries=n_queries, seed=seed, progress=terminal.show_progress
     )
@@ -190,6 +201,7 @@ def latency(
     threads: Annotated[int, typer.Option(help="Measure throughput with 1 to this many threads.")] = 1,
     target_recall: Annotated[float, typer.Option(help="What HNSW must find of the exact answer.")] = 0.95,
     vector_column: VectorColumn = None,
+    query_column: QueryColumn = None,
     id_column: IdColumn = None,
     json_file: Json = None,
     workspace: WorkspaceFolder = None,  # noqa: ARG001 -- every verb takes it, so that scripts can pass it to all
@@ -199,7 +211,9 @@ def latency(
     from engine.tradeoff.export import result_json
     from engine.tradeoff.latency import measure_latency
 
-    chosen = _load(corpus, queries=queries, vector_column=vector_column, id_column=id_column, seed=seed)
+    terminal.check_outputs(json_file)
+    columns = Columns(vector=vector_column, queries=query_column, id=id_column)
+    chosen = _load(corpus, columns, seed=seed, queries=queries)
     result = measure_latency(
         chosen,
         _whole_numbers(dims, "--dims"),
@@ -223,6 +237,7 @@ def diagnose(
     dims: Annotated[str | None, typer.Option(help="Dimensions to try, as 64,128,256.")] = None,
     k: Annotated[int, typer.Option("--k", help="Neighbours that must be kept.")] = 10,
     vector_column: VectorColumn = None,
+    query_column: QueryColumn = None,
     id_column: IdColumn = None,
     json_file: Json = None,
     workspace: WorkspaceFolder = None,  # noqa: ARG001 -- every verb takes it, so that scripts can pass it to all
@@ -232,28 +247,36 @@ def diagnose(
     from engine.tradeoff.diagnosis import diagnose as measure
     from engine.tradeoff.export import result_json
 
-    chosen = _load(corpus, queries=queries, vector_column=vector_column, id_column=id_column, seed=seed)
+    terminal.check_outputs(json_file)
+    columns = Columns(vector=vector_column, queries=query_column, id=id_column)
+    chosen = _load(corpus, columns, seed=seed, queries=queries)
     result = measure(chosen, _whole_numbers(dims, "--dims"), k=k, seed=seed, progress=terminal.show_progress)
     if json_file != "-":
         terminal.print_diagnosis(result)
     terminal.write_json(json_file, {**result_json(result), "verdicts": list(result.verdicts)})
 
 
-def _load(path: str, *, hold_out: bool = True, **options: Any) -> EmbeddingSet:
-    from engine.embeddings import Columns, load
-    from engine.embeddings.samples import load_sample
+def _load(path: str, columns: Columns, *, seed: int, recipe: str = "prefix", **options: Any) -> EmbeddingSet:
+    check_seed(seed)
+    if not path.startswith("sample:"):
+        if not path:
+            raise ParameterError("a path must name a file or a folder", found="nothing")
+        shown = terminal.show_progress
+        return load(path, columns=columns, recipe=_recipe(recipe), seed=seed, progress=shown, **options)
+    asked = [name for name in ("queries", "qrels") if options.get(name) is not None]
+    if asked or columns != Columns():
+        found = ", ".join(f"--{name}" for name in asked) or "a choice of columns"
+        raise ParameterError("a bundled set comes with its queries and judgements", found=found, hint="Leave it out")
+    return replace(load_sample(path.removeprefix("sample:")), recipe=_recipe(recipe))
 
-    columns = Columns(vector=options.pop("vector_column"), id=options.pop("id_column"))
-    if path.startswith("sample:"):
-        return load_sample(path.removeprefix("sample:"))
-    return load(
-        path, columns=columns, n_held_out=1000 if hold_out else 0, progress=terminal.show_progress, **options
-    )
+
+def _recipe(name: str) -> Any:
+    if name not in RECIPES:
+        raise ParameterError(f"the recipe is one of {', '.join(RECIPES)}", found=name)
+    return name
 
 
 def _metric(name: str | None) -> Any:
-    from engine.embeddings import METRICS
-
     if name is not None and name not in METRICS:
         raise ParameterError(f"the metric is one of {', '.join(METRICS)}", found=name)
     return name

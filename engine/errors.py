@@ -74,10 +74,14 @@ class FormatError(InputError):
 
 
 class AmbiguousColumnsError(FormatError):
-    """Several columns could hold what is `wanted`; `candidates` lists them for the user to choose from."""
+    """Several columns could hold what is `wanted`; `candidates` lists them for the user to choose from.
 
-    def __init__(self, name: str, *, wanted: str, candidates: Sequence[str]) -> None:
+    `role` tells whether the file is the ``corpus`` or the ``queries``, since each may ask for a choice of its own.
+    """
+
+    def __init__(self, name: str, *, wanted: str, candidates: Sequence[str], role: str = "corpus") -> None:
         self.wanted = wanted
+        self.role = role
         self.candidates = tuple(candidates)
         super().__init__(
             f"{printable(name, longest=80)}: one column must hold the {wanted}",

@@ -27,6 +27,15 @@ def show_progress(share: float, message: str) -> None:
         sys.stderr.flush()
 
 
+def check_outputs(json_file: str | None, *, folder: Path | None = None) -> None:
+    """Refuse outputs that cannot be written before any work is done. Raises InputError."""
+    named = json_file is not None and json_file != "-"
+    if named and (not json_file or Path(json_file).is_dir() or not Path(json_file).absolute().parent.is_dir()):
+        raise InputError("--json must name a file in a folder that is there", found=json_file or "nothing")
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise InputError("--out must name a folder", found=f"the file {folder.name}")
+
+
 def write_json(file: str | None, answer: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write `answer` to `file`, or to stdout for ``-``; nothing when no file was named."""
     if file is None:

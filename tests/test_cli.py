@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from engine.cli import main
@@ -154,6 +155,11 @@ BAD = {
     "widths": (("sweep", "corpus.npy", "--queries", "narrow.npy"), "32 in corpus.npy and 8 in narrow.npy"),
     "pickle": (("sweep", "pickled.npy"), "pickled.npy"),
     "markup": (("inspect", "<b>x</b>.npy"), "<b>x</b>.npy"),
+    "seed": (("sweep", "corpus.npy", "--seed", "-1"), "the seed must be"),
+    "seed_of_diagnose": (("diagnose", "corpus.npy", "--seed", "-1"), "the seed must be"),
+    "no_path": (("inspect", ""), "must name a file or a folder"),
+    "out_is_a_file": (("sweep", "corpus.npy", "--out", "corpus.npy"), "--out must name a folder"),
+    "queries_of_a_sample": (("sweep", "sample:digits-pca", "--queries", "q.npy"), "found --queries"),
     "sample": (("sweep", "sample:nothing"), "api-reference"),
 }
 
@@ -190,6 +196,50 @@ def test_a_real_process_ends_with_the_status_and_shows_no_traceback(nested_files
     )
     assert done.returncode == 0
     assert json.loads(done.stdout)["recommendation"]["dim"] == 16
+
+
+@pytest.mark.parametrize("file", ["", ".", "nowhere/a.json"])
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(file, shell, nested_files):
+    """--json with no name, a folder, or a folder that is not there stops before a run is stored."""
+    done = shell("sweep", "corpus.npy", "--json", file)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--json must name a file" in done.stderr
+    assert not (nested_files / "workspace").exists()
+
+
+def test_a_broken_file_is_inspected_and_ends_with_status_1(shell, nested_files):
+    """A mapped file with a NaN row shows its health, is written as JSON, and ends with one sentence and status 1."""
+    corpus = np.load(nested_files / "corpus.npy")
+    corpus[7, 3] = np.nan
+    np.save(nested_files / "corpus.npy", corpus)
+    done = shell("inspect", "corpus.npy", "--json", "health.json")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "problem" in done.stdout
+    assert json.loads((nested_files / "health.json").read_text())
+
+
+def test_where_everything_is_retrieved_nothing_is_called_safe(shell, nested_files):
+    """With k of the whole corpus recall@k is 1 at every dim, so the verdict is undecided and the status 3."""
+    done = shell("sweep", "corpus.npy", "--queries", "queries.npy", "--k", "1,500", "--judge-at", "500", "--json", "-")
+    assert done.returncode == 3
+    answer = json.loads(done.stdout)
+    assert answer["recommendation"]["dim"] is None
+    assert "says nothing" in answer["recommendation"]["reason"]
+    assert {point["verdict"] for point in answer["points"][:-1]} == {"undecided"}
+
+
+def test_each_file_may_have_a_vector_column_of_its_own(shell, nested_files):
+    """Where both files have several vector columns, --vector-column and --query-column choose one in each."""
+    rng = np.random.default_rng(1)
+    for name, n, columns in (("c", 120, ("emb_a", "emb_b")), ("q", 40, ("qa", "qb"))):
+        rows = [{column: rng.standard_normal(8).tolist() for column in columns} for _ in range(n)]
+        pd.DataFrame(rows).to_parquet(nested_files / f"{name}.parquet")
+    asked = ("sweep", "c.parquet", "--queries", "q.parquet", "--k", "1", "--json", "-")
+    assert "emb_a, emb_b" in shell(*asked).stderr
+    assert "qa, qb" in shell(*asked, "--vector-column", "emb_a").stderr
+    done = shell(*asked, "--vector-column", "emb_a", "--query-column", "qb")
+    assert json.loads(done.stdout)["dataset"]["n_queries"] == 40
 
 
 @pytest.mark.parametrize("arguments", [("sweep",), ("sweep", "corpus.npy", "--nonsense"), ("flip",)])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engine.embeddings.fingerprint import fingerprint
 from engine.errors import ParameterError, VectorError
+from engine.seeds import check_seed
 
 Metric = Literal["cosine", "ip", "l2"]
 Recipe = Literal["prefix", "layer_norm"]
@@ -128,6 +129,7 @@ class EmbeddingSet:
         """
         if n < 1:
             raise ParameterError("the number of held-out queries must be at least 1", found=n)
+        check_seed(seed)
         rows = np.sort(np.random.default_rng(seed).choice(self.n_docs, size=min(n, self.n_docs), replace=False))
         return replace(
             self,
@@ -144,6 +146,7 @@ class EmbeddingSet:
         """Return the set with a seeded sample of `n` of its queries, in their order; itself when it has no more."""
         if n < 1:
             raise ParameterError("the number of queries must be at least 1", found=n)
+        check_seed(seed)
         if self.queries is None or n >= self.n_queries:
             return self
         rows = np.sort(np.random.default_rng(seed).choice(self.n_queries, size=n, replace=False))

@@ -41,7 +41,8 @@ def add_product(left: Float32, right: Float32, start: int, stop: int, out: Float
     transposed, plain = ctypes.c_char(b"T"), ctypes.c_char(b"N")
     one, beta = ctypes.c_float(1.0), ctypes.c_float(0.0 if first else 1.0)
     sizes = [ctypes.c_int(value) for value in (columns, rows, stop - start)]
-    strides = [ctypes.c_int(array.strides[0] // 4) for array in (right, left, out)]
+    # The stride of a single row can be anything (0 for `row[None]`), and BLAS refuses one below the width.
+    strides = [ctypes.c_int(max(array.strides[0] // 4, array.shape[1])) for array in (right, left, out)]
     _sgemm()(
         ctypes.byref(transposed),
         ctypes.byref(plain),

@@ -222,7 +222,13 @@ class _Scan:
         self.zero_docs: Int64 = np.zeros(len(dims), np.int64)
         self.query_squares: Float32 = np.zeros((len(dims), n), np.float32)
         self._norms_of(queries, self.query_squares)
-        refuse_not_finite(queries, "queries", self.query_squares[-1])
+        held_out = bool((self.exclude >= 0).all())
+        refuse_not_finite(
+            queries,
+            "corpus" if held_out else "queries",
+            self.query_squares[-1],
+            row_numbers=self.exclude if held_out else None,
+        )
 
     def add(self, block: Float32, pool: ThreadPoolExecutor) -> None:
         """Score `block`, the corpus rows that follow those seen before."""
@@ -294,7 +300,9 @@ class _Scan:
         if self.n_docs == 0:
             raise VectorError("the corpus must hold at least one vector", found="none")
         barred = np.any((self.exclude >= 0) & (self.exclude < self.n_docs))
-        k = max(1, min(self.k, self.n_docs - int(barred)))
+        k = min(self.k, self.n_docs - int(barred))
+        if k < 1:
+            raise VectorError("every query needs a document it may retrieve", found="one, which is excluded")
         shape = (len(self.dims), self.queries.shape[0], k)
         ids, scores, full = np.empty(shape, np.int64), np.empty(shape, np.float32), np.empty(shape, np.float32)
 

@@ -26,7 +26,8 @@ def recall_at(nested: NestedTopK, ks: Sequence[int]) -> npt.NDArray[np.float32]:
 
     A retrieved document is a hit when its full-dimension score is at least the k-th full-dimension score, less
     `TIE_TOLERANCE`; without ties that is the overlap of the two top k, divided by k. A k beyond `nested.k` is read as
-    `nested.k`. Queries whose full vector is zero have no neighbours: NaN.
+    `nested.k`. NaN where there are no k neighbours to find again: for queries whose full vector is zero, and where the
+    k-th document is a zero vector, which has no cosine.
     """
     values = np.empty((len(ks), *nested.ids.shape[:2]), dtype=np.float32)
     for row, k in enumerate(ks):
@@ -34,7 +35,8 @@ def recall_at(nested: NestedTopK, ks: Sequence[int]) -> npt.NDArray[np.float32]:
         kth = nested.full_scores[-1, :, depth - 1].astype(np.float64)
         worst_hit = kth - TIE_TOLERANCE * np.maximum(1.0, np.abs(kth))
         for dim, scores in enumerate(nested.full_scores):
-            values[row, dim] = (scores[:, :depth] >= worst_hit[:, None]).mean(axis=1)
+            hits = (scores[:, :depth] >= worst_hit[:, None]).mean(axis=1)
+            values[row, dim] = np.where(np.isfinite(kth), hits, np.nan)
     values[..., nested.zero_queries] = np.nan
     return values
 

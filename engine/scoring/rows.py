@@ -38,10 +38,18 @@ def as_float32(rows: Vectors, recipe: Recipe = "prefix") -> Float32:
     return np.asarray(centred / np.sqrt(variance + _LAYER_NORM_EPSILON), dtype=np.float32)
 
 
-def refuse_not_finite(rows: Float32, what: str, squares: Float32, *, first_row: int = 0) -> None:
+def refuse_not_finite(
+    rows: Float32,
+    what: str,
+    squares: Float32,
+    *,
+    first_row: int = 0,
+    row_numbers: npt.NDArray[np.int64] | None = None,
+) -> None:
     """Raise `VectorError` naming the rows of `rows` (n, d) with a NaN, an infinite or a far too large component.
 
-    The squared norms (n,) are looked at first, so that a clean block costs nothing. `first_row` is the number of row 0.
+    The squared norms (n,) are looked at first, so that a clean block costs nothing. `first_row` is the number of row 0,
+    unless `row_numbers` (n,) gives each its own.
     """
     fits = squares <= _LARGEST_SQUARE
     if fits.all():
@@ -51,6 +59,7 @@ def refuse_not_finite(rows: Float32, what: str, squares: Float32, *, first_row: 
     if not len(bad):
         bad = np.flatnonzero(~fits)
         rule = f"the squared norm of every vector of the {what} must stay below {_LARGEST_SQUARE:.1e}"
-    named = ", ".join(str(first_row + row) for row in bad[:_ROWS_NAMED])
+    numbers = first_row + bad if row_numbers is None else row_numbers[bad]
+    named = ", ".join(str(number) for number in numbers[:_ROWS_NAMED])
     more = f" and {len(bad) - _ROWS_NAMED} more" if len(bad) > _ROWS_NAMED else ""
     raise VectorError(rule, found=f"row {named}{more}", hint="Remove or repair these rows and load the set again")

@@ -11,12 +11,12 @@ from engine.embeddings import METRICS
 from engine.errors import ParameterError
 from engine.scoring import usable_processors
 from engine.scoring.rows import as_float32
+from engine.seeds import check_seed
 from engine.tradeoff.dims import check_dims, default_dims
 from engine.tradeoff.hnsw import check_target_recall, hnsw_bytes_per_vector
 from engine.tradeoff.latency_results import LATENCY_PATHS
 from engine.tradeoff.rows import at_least, measured_rows
 from engine.tradeoff.serving import Workload
-from engine.tradeoff.sweep import check_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -113,7 +113,7 @@ class _Wording:
 
     def _unmeasured(self) -> str:
         if self.criterion.quantity == "recall":
-            return "no query has a recall, since all of them are zero vectors"
+            return "no query has neighbours to find again, since it or they are zero vectors"
         if self.n_values == 0:
             return "no query has a relevant document"
         return f"nDCG@{self.criterion.k} is 0 at the full dimension, for all {self._queries()}"

@@ -16,10 +16,11 @@ from engine.scoring.codes import code_blocks, codebook
 from engine.scoring.pairs import Reranked, pair_scores, rerank
 from engine.scoring.quantized import code_topk
 from engine.scoring.ranking import TIE_TOLERANCE, Relevance, ndcg_at, recall_at
+from engine.seeds import check_seed
 from engine.tradeoff.dims import check_dims, default_dims
 from engine.tradeoff.results import DatasetInfo
 from engine.tradeoff.rows import at_least
-from engine.tradeoff.sweep import check_seed, check_size
+from engine.tradeoff.sweep import check_size
 from engine.tradeoff.verdicts import MIN_QUERIES
 
 if TYPE_CHECKING:

@@ -82,6 +82,11 @@ class SweepResult:
     warnings: tuple[str, ...]
     elapsed_s: float
 
+    def retrieves_everything(self, k: int) -> bool:
+        """Whether the top `k` is every document a query can retrieve, so that recall@k is 1 whatever is measured."""
+        held_out = int("held-out queries" in self.dataset.labels)
+        return min(k, int(self.ids.shape[-1])) >= self.dataset.n_docs - held_out
+
     @property
     def has_judgements(self) -> bool:
         """Whether quality against relevance judgements was measured."""

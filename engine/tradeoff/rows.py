@@ -12,7 +12,8 @@ from engine.embeddings import EmbeddingSet
 from engine.embeddings.paging import blocks
 from engine.errors import ParameterError
 from engine.scoring.ranking import recall_at
-from engine.tradeoff.sweep import check_seed, check_size
+from engine.seeds import check_seed
+from engine.tradeoff.sweep import check_size
 
 if TYPE_CHECKING:
     import numpy.typing as npt

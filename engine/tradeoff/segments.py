@@ -11,9 +11,9 @@ from engine.errors import ParameterError
 from engine.progress import never_cancelled, stop_if
 from engine.scoring.blas import one_blas_thread
 from engine.scoring.rows import as_float32
+from engine.seeds import check_seed
 from engine.tradeoff.bootstrap import bootstrap_means
 from engine.tradeoff.rows import MAX_ROWS, at_least, draw_rows, take_rows
-from engine.tradeoff.sweep import check_seed
 from engine.tradeoff.verdicts import ALPHA, MIN_QUERIES, ROUNDING, holm
 
 if TYPE_CHECKING:

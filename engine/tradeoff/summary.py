@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from engine.errors import ParameterError
 from engine.tradeoff.bootstrap import Resampled, bootstrap_means
 from engine.tradeoff.recommendation import recommend
-from engine.tradeoff.results import QUANTITIES, Criterion, Point, SweepResult, SweepSummary
+from engine.tradeoff.results import QUANTITIES, Criterion, Point, Recommendation, SweepResult, SweepSummary
 from engine.tradeoff.verdicts import further_queries, holm, p_missed, verdict_of
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def judge(estimates: Estimates, criterion: Criterion) -> SweepSummary:
     result = estimates.result
     check_criterion(result, criterion)
     points = _points(estimates, criterion)
+    if criterion.quantity == "recall" and result.retrieves_everything(criterion.k):
+        return _nothing_to_judge(result, criterion, points)
     return SweepSummary(
         dataset=result.dataset,
         criterion=criterion,
@@ -101,6 +103,21 @@ def judge(estimates: Estimates, criterion: Criterion) -> SweepSummary:
             n_values=int(_judged(estimates, criterion).n_values.max()),
             n_with_relevant=0 if estimates.ndcg is None else int(estimates.ndcg.n_values.max()),
         ),
+    )
+
+
+def _nothing_to_judge(result: SweepResult, criterion: Criterion, points: tuple[Point, ...]) -> SweepSummary:
+    """Leave every smaller dim undecided: where the top k is the whole corpus, recall@k is 1 by definition."""
+    undecided = tuple(replace(one, verdict="undecided", further_queries=None, holm_p=1.0) for one in points[:-1])
+    reason = (
+        f"A query's top {criterion.k:,} is every document it can retrieve, so recall@{criterion.k} says nothing about "
+        "a dimension. Judge by a smaller k, or sweep a larger corpus."
+    )
+    return SweepSummary(
+        dataset=result.dataset,
+        criterion=criterion,
+        points=(*undecided, points[-1]),
+        recommendation=Recommendation(dim=None, verdict="undecided", reason=reason),
     )
 
 

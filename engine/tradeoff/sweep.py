@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from engine.scoring.ranking import (
     reciprocal_rank,
     top1_agreement,
 )
+from engine.seeds import check_seed
 from engine.tradeoff.dims import check_dims, check_ks, default_dims
 from engine.tradeoff.results import DatasetInfo, SweepResult
 from engine.tradeoff.verdicts import MIN_QUERIES
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from engine.embeddings import EmbeddingSet, Metric, Vectors
     from engine.progress import Cancelled, Progress
 
-# A retrieved document costs 16 bytes (id, score, full score), so this bounds the rankings to about 3 GB.
-_MOST_RETRIEVED = 200_000_000
+# A retrieved document costs 16 bytes in the result and, while it is sought, as many for each of 2k candidates: 3 GB.
+_MOST_RETRIEVED = 60_000_000
 _SHARE_OF_SCORING = 0.95
 
 
@@ -128,16 +128,6 @@ def _plan(
     )
     check_size(chosen, n_dims=len(plan.dims), depth=plan.ks[-1])
     return plan
-
-
-def check_seed(seed: int) -> None:
-    """Raise `ParameterError` unless `seed` is a whole number from 0 to 2⁶³ - 1."""
-    try:
-        valid = 0 <= operator.index(seed) < 1 << 63
-    except TypeError:
-        valid = False
-    if not valid:
-        raise ParameterError("the seed must be a whole number from 0 to 2⁶³ - 1", found=repr(seed))
 
 
 def check_size(chosen: EmbeddingSet, *, n_dims: int, depth: int) -> None:

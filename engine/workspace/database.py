@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,13 +163,13 @@ def _switch_to_wal(engine: Engine) -> None:
     """Let readers go on while one process writes; the file remembers it."""
     deadline = time.monotonic() + _BUSY_S
     while True:
-        connection = engine.raw_connection()
         try:
-            cursor = connection.cursor()
-            if cursor.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                return
-            # Answers the mode that holds from now on: a file system without shared memory keeps the old one.
-            cursor.execute("PRAGMA journal_mode = WAL").fetchone()
+            with closing(engine.raw_connection()) as connection:
+                cursor = connection.cursor()
+                if cursor.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+                    return
+                # Answers the mode that holds from now on: a file system without shared memory keeps the old one.
+                cursor.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
             # SQLite does not wait for another process that is switching at the same moment.
             busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
@@ -179,8 +179,6 @@ def _switch_to_wal(engine: Engine) -> None:
             raise DatabaseError("PRAGMA journal_mode", None, error) from error
         else:
             return
-        finally:
-            connection.close()
         time.sleep(0.01 + secrets.randbelow(20) / 1000)  # unequal waits keep two processes from colliding again
 
 

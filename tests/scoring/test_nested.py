@@ -173,6 +173,30 @@ def test_a_memory_map_equals_the_array(tmp_path):
     )
 
 
+def test_a_row_given_with_a_new_axis_is_scored_like_its_copy():
+    """`row[None]` has a stride of 0, which BLAS would refuse: as a query and as a corpus it scores like a copy."""
+    corpus = vectors(500, 32, seed=24)
+    found = nested_topk(corpus, corpus[7][None], (16, 32), 3)
+    np.testing.assert_array_equal(found.ids, nested_topk(corpus, corpus[7][None].copy(), (16, 32), 3).ids)
+    assert found.ids[1, 0, 0] == 7
+    alone = nested_topk((row[None] for row in corpus[:3]), corpus[:2], (32,), 3)
+    np.testing.assert_array_equal(alone.ids, nested_topk(corpus[:3], corpus[:2], (32,), 3).ids)
+
+
+def test_a_query_that_may_retrieve_nothing_is_refused():
+    """With one document and that one excluded there is no answer to give."""
+    with pytest.raises(VectorError, match="needs a document"):
+        nested_topk(np.ones((1, 4)), np.ones((1, 4)), (4,), 1, exclude=np.array([0]))
+
+
+def test_a_bad_row_is_named_by_its_corpus_row_also_as_a_held_out_query():
+    """Held-out queries are rows of the corpus, and an error names them as such."""
+    corpus = vectors(50, 8, seed=25)
+    corpus[41, 3] = np.nan
+    with pytest.raises(VectorError, match="of the corpus.*row 41"):
+        nested_topk(corpus, corpus[[2, 41]], (8,), 3, exclude=np.array([2, 41]))
+
+
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 5])
 def test_the_thread_count_changes_nothing(n_threads):
     """Any number of threads, also more than queries, finds the same documents."""

@@ -109,7 +109,7 @@ def test_a_k_beyond_the_ranking_is_the_whole_ranking() -> None:
 
 
 def test_zero_queries_have_no_recall_and_zero_documents_are_no_trap() -> None:
-    """A zero query is NaN in every metric; documents without a cosine rank last and raise no warning."""
+    """A zero query is NaN in every metric; so is recall@k where the k-th document has no cosine, and nothing else."""
     rng = np.random.default_rng(2)
     corpus = rng.standard_normal((12, 8)).astype(np.float32)
     corpus[:4] = 0
@@ -117,12 +117,13 @@ def test_zero_queries_have_no_recall_and_zero_documents_are_no_trap() -> None:
     queries[1] = 0
     nested = nested_topk(corpus, queries, (4, 8), 10)
     relevance = Relevance.of(nested, _judgements((0, 5, 1), (1, 5, 1), (2, 5, 1)), n_docs=12)
-    values = [recall_at(nested, (10,))[0], top1_agreement(nested), overlap_with_full(nested)]
+    values = [recall_at(nested, (8,))[0], top1_agreement(nested), overlap_with_full(nested)]
     values += [ndcg_at(relevance, (10,))[0], judged_recall_at(relevance, (10,))[0], reciprocal_rank(relevance)]
     for by_query in values:
         assert np.isnan(by_query[:, 1]).all()
         assert np.isfinite(by_query[:, [0, 2]]).all()
-    assert (recall_at(nested, (10,))[0][:, [0, 2]] == 1).all()
+    assert (recall_at(nested, (8,))[0][:, [0, 2]] == 1).all()
+    assert np.isnan(recall_at(nested, (10,))).all()
 
 
 def test_top1_agreement_is_recall_at_one(swept: NestedTopK) -> None:

@@ -155,7 +155,7 @@ def test_only_zero_queries(make_result: MakeResult) -> None:
     """When no query has a recall, nothing is recommended and the reason says why."""
     summary = summarize(make_result(np.full((2, 50), np.nan), dims=(8, 16)))
     assert summary.recommendation.dim is None
-    assert "all of them are zero vectors" in summary.recommendation.reason
+    assert "no query has neighbours to find again" in summary.recommendation.reason
 
 
 def test_chance_seldom_makes_a_bad_dim_safe(make_result: MakeResult) -> None:

@@ -17,7 +17,7 @@ from engine.embeddings.readers.options import MAX_EXPANDED_BYTES, NO_CHOICE, Col
 from engine.embeddings.readers.registry import damage_reported, read_file
 from engine.embeddings.readers.source import Source, bare_name
 from engine.embeddings.readers.trec import read_qrels
-from engine.errors import FormatError, ParameterError
+from engine.errors import AmbiguousColumnsError, FormatError, ParameterError
 from engine.progress import Cancelled, Progress, ignore_progress, never_cancelled
 
 if TYPE_CHECKING:
@@ -168,6 +168,9 @@ def _read_queries(read: Callable[[ReadOptions], Loaded], options: ReadOptions) -
     while True:
         try:
             loaded = read(replace(options, columns=columns))
+        except AmbiguousColumnsError as error:
+            error.role = "queries"
+            raise
         except ParameterError as error:
             wrong = error.found
             if wrong is None or wrong == options.columns.queries or columns.without(wrong) == columns:
