@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
+from engine.errors import EngineError
 from pages.shell.frame import navigation, page_config
+from pages.shell.text import sentence
 
 page_config()
-navigation().run()
+page = navigation()
+try:
+    page.run()
+except EngineError as error:  # what no part of the page expected, such as a database that got locked or damaged
+    st.error(sentence(error))

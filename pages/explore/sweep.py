@@ -21,8 +21,6 @@ with column():
         st.markdown("A first sweep, of a data set that comes with Dimshift, is on its way.")
         jobs.show_first_sweep(first)
         st.stop()
-    if first is not None and first.error:
-        st.error(sentence(first.error))
 
     bar, messages, body = st.container(), st.container(), st.container(gap="medium")
     with messages:

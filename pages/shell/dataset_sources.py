@@ -183,4 +183,4 @@ def answer() -> Loading | None:
         column = st.selectbox(f"Column of the {plain(question.wanted)}", question.candidates, key="column")
         if not st.button("Use this column", type="primary", key="use_column"):
             return None
-    return asked.with_column(question.wanted, column)
+    return asked.with_column(question, column)

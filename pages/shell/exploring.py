@@ -69,6 +69,9 @@ def take_finished() -> None:
         if finished.state == "done":
             failures: Failures = services().jobs.result(state.owner(), finished.id)
             state.set_failures(failures.run_id, failures.sentences)
+        elif finished.state == "cancelled":
+            words = f"{finished.label} was stopped; what was measured until then is kept."
+            state.set_notice("explore", state.Notice(level="info", sentence=words))
 
 
 def demonstration(run: Run, found: state.AtHand, *, first: Collection[str]) -> Job | None:

@@ -57,8 +57,13 @@ def take_loaded() -> None:
 def take_swept() -> None:
     """Show the run of the last sweep that finished since the page was drawn."""
     for finished in _take_finished("sweep"):
-        if finished.state == "done":
-            state.open_run(services().jobs.result(state.owner(), finished.id))
+        if finished.state != "done":
+            continue
+        try:
+            run_id = services().jobs.result(state.owner(), finished.id)
+        except JobNotFoundError:
+            continue  # forgotten a moment ago; its run is stored and in the list
+        state.open_run(run_id)
 
 
 def start_measuring(label: str, work: Work) -> None:
@@ -114,17 +119,46 @@ def _take_finished(purpose: Purpose) -> list[Job]:
 
 
 def first_sweep() -> Job | None:
-    """Start the sweep that an empty workspace begins with, once for the process; None when there are sweeps."""
+    """Start the sweep that an empty workspace begins with, once for the process.
+
+    None when there are sweeps, or when it ended without a run: `offer_first_sweep` says why and offers another try.
+    """
     shared = services()
     if shared.workspace.runs(kind="sweep", limit=1):
         return None
     first = shared.first_sweep
     with first.lock:
+        if first.error is not None:
+            return None
         if first.job_id is None:
             request = first_request()
             work = sweep_work(request, shared.workspace)
             first.job_id = shared.jobs.submit(first.owner, f"Sweep of {request.source.name}", work).id
-    return shared.jobs.job(first.owner, first.job_id)
+        try:
+            job = shared.jobs.job(first.owner, first.job_id)
+        except JobNotFoundError as error:
+            first.job_id, first.error = None, str(error)
+            return None
+        if job.state in {"failed", "cancelled"}:
+            first.job_id, first.error = None, job.error or "The first sweep was cancelled."
+            return None
+    return job
+
+
+def offer_first_sweep() -> bool:
+    """Say why the first sweep ended without a run and offer to try again; False when it did not."""
+    error = services().first_sweep.error
+    if error is None:
+        return False
+    st.error(sentence(error))
+    st.button("Try again", type="primary", key="first_sweep_again", on_click=_try_again)
+    return True
+
+
+def _try_again() -> None:
+    first = services().first_sweep
+    with first.lock:
+        first.error = None
 
 
 def show_first_sweep(job: Job) -> None:

@@ -38,17 +38,20 @@ class Loading:
     columns: Columns = _UNDECIDED
     place: state.Place = "tab"
 
-    def with_column(self, wanted: str, column: str) -> Loading:
-        """Ask for the same again with `column` chosen for what was `wanted`."""
-        answer = _ANSWERS.get(wanted, "vector")
+    def with_column(self, question: Question, column: str) -> Loading:
+        """Ask for the same again with `column` as the answer to `question`."""
+        answer = _ANSWERS.get(question.wanted, "vector")
+        if answer == "vector" and question.role == "queries":
+            answer = "queries"
         return replace(self, columns=replace(self.columns, **{answer: column}))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A file leaves open which column is meant."""
+    """A file leaves open which column is meant; `role` says whether it is the corpus or the queries."""
 
     sentence: str
+    role: str
     wanted: str
     candidates: tuple[str, ...]
 
@@ -101,7 +104,9 @@ def load_work(asked: Loading, slot: Slot) -> Work:
         try:
             found = asked.read(columns=asked.columns, progress=reading, cancelled=cancelled)
         except AmbiguousColumnsError as error:
-            slot.found = Question(sentence=str(error), wanted=error.wanted, candidates=error.candidates)
+            slot.found = Question(
+                sentence=str(error), role=error.role, wanted=error.wanted, candidates=error.candidates
+            )
             return
         stop_if(cancelled)
         health = inspect_health(found, progress=inspecting, cancelled=cancelled)

@@ -53,6 +53,7 @@ def query_controls(opened: Opened) -> Looked:
         required=True,
         key=state.K_KEY,
         bind="query-params",
+        wrap=True,
         help="How many results count.",
     )
     quantity = right.segmented_control(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import RunNotFoundError
-from pages.shell import state
+from pages.shell import jobs, state
 from pages.shell.services import services
 from pages.shell.text import local_time, sentence
 
@@ -25,6 +25,8 @@ def opened_run() -> Run | None:
     if not asked and runs:
         asked = runs[0].id
         state.open_run(asked)
+    if not runs and jobs.offer_first_sweep() and not asked:
+        return None
     try:
         return workspace.run(asked)
     except RunNotFoundError as error:
@@ -40,13 +42,12 @@ def choose_run(shown: Run | None) -> None:
     if shown is not None:
         runs.setdefault(shown.id, shown)
     zone = st.context.timezone
-    options = list(runs)
     # The choice follows the run that is shown, whoever changed it.
     st.session_state[_CHOICE_KEY] = None if shown is None else shown.id
     st.selectbox(
         "Run",
-        options,
-        index=None if shown is None else options.index(shown.id),
+        list(runs),
+        index=None if shown is None else 0,  # the session state decides; Streamlit warns of another index
         format_func=lambda run_id: _title(runs[run_id], zone),
         key=_CHOICE_KEY,
         on_change=_open_choice,

@@ -24,10 +24,14 @@ _CLOSE_S = 5.0
 
 @dataclass(eq=False, kw_only=True)
 class FirstSweep:
-    """The sweep that fills an empty workspace: one for the process, watched by every tab, owned by none."""
+    """The sweep that fills an empty workspace: one for the process, watched by every tab, owned by none.
+
+    `error` says why the last attempt ended without a run; nothing is started again until a reader asks for it.
+    """
 
     owner: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     job_id: str | None = None
+    error: str | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 

@@ -147,7 +147,10 @@ def open_run(run_id: str) -> None:
     """Show this run from now on; to be called before the page draws the field of its id."""
     if RUN_KEY not in st.session_state:
         # Streamlit writes a bound value to the URL when it changes; the first one it would leave out.
+        is_named_empty = st.query_params.get(RUN_KEY) == ""
         st.query_params[RUN_KEY] = run_id
+        if is_named_empty:
+            st.rerun()  # else the field of the id finds the empty value that the URL came with, and takes both out
     st.session_state[RUN_KEY] = run_id
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
 from engine.embeddings import METRICS, RECIPES
-from engine.errors import EngineError
+from engine.errors import EngineError, ParameterError
 from engine.tradeoff import check_dims, check_ks, default_dims
 from pages.shell import jobs, state
 from pages.shell.sweeping import SweepRequest, sources
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from pages.shell.sweeping import Source
 
 RECIPE_NAMES = {"prefix": "prefix: the first d components", "layer_norm": "layer-norm first, then the prefix (nomic)"}
+
+_DEFAULT_KS = (1, 10, 100)
+_WHOLE = re.compile(r"[+-]?\d+")
+_MOST_DIGITS = 9
 
 
 def new_sweep() -> None:
@@ -45,26 +50,20 @@ def _form() -> None:
         st.error(sentence(error))
         return
     st.caption(f"{chosen.n_docs:,} documents · {chosen.n_queries:,} queries · {chosen.dim:,} dimensions")
-    dims = st.multiselect(
+    # Text, since a multiselect completes what is typed: 2 would become 20.
+    dims = st.text_input(
         "Dimensions to try",
-        list(default_dims(chosen.dim)),
-        default=list(default_dims(chosen.dim)),
+        _listed(default_dims(chosen.dim)),
         key=f"dims_{key}",
-        accept_new_options=True,
-        help=f"Type a number to add one, up to {chosen.dim:,}. The full dimension is always measured.",
+        help=f"Whole numbers up to {chosen.dim:,}, with commas between. The full dimension is always measured.",
     )
-    ks = st.multiselect(
-        "k",
-        [1, 5, 10, 20, 50, 100],
-        default=[1, 10, 100],
-        key="ks",
-        accept_new_options=True,
-        help="How many results count. Type a number to add one.",
+    ks = st.text_input(
+        "k", _listed(_DEFAULT_KS), key="ks", help="How many results count: whole numbers, with commas between."
     )
     _submit(source, chosen, dims=dims, ks=ks)
 
 
-def _submit(source: Source, chosen: EmbeddingSet, *, dims: Sequence[object], ks: Sequence[object]) -> None:
+def _submit(source: Source, chosen: EmbeddingSet, *, dims: str, ks: str) -> None:
     left, right = st.columns(2)
     metric = left.selectbox("Metric", METRICS, index=METRICS.index(chosen.metric), key=f"metric_{source.key}")
     recipe = right.selectbox(
@@ -85,8 +84,8 @@ def _submit(source: Source, chosen: EmbeddingSet, *, dims: Sequence[object], ks:
     try:
         request = SweepRequest(
             source=source,
-            dims=check_dims(cast("list[int]", _numbers(dims)), chosen.dim),
-            ks=check_ks(cast("list[int]", _numbers(ks))),
+            dims=check_dims(cast("list[int]", _numbers(dims, "dims")), chosen.dim),
+            ks=check_ks(cast("list[int]", _numbers(ks, "the values of k"))),
             metric=metric,
             recipe=recipe,
             n_queries=n_queries,
@@ -100,7 +99,16 @@ def _submit(source: Source, chosen: EmbeddingSet, *, dims: Sequence[object], ks:
     st.rerun()
 
 
-def _numbers(entries: Sequence[object]) -> list[object]:
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(str(number) for number in numbers)
+
+
+def _numbers(typed: str, what: str) -> list[object]:
     """Turn typed-in digits into ascending numbers and leave words for the engine to refuse by name."""
-    numbers = [int(entry) if isinstance(entry, str) and entry.strip().isdecimal() else entry for entry in entries]
-    return sorted(numbers, key=lambda entry: (not isinstance(entry, int), entry if isinstance(entry, int) else 0))
+    entries = [entry for entry in re.split(r"[\s,;]+", typed) if entry]
+    whole = [entry for entry in entries if _WHOLE.fullmatch(entry)]
+    for entry in whole:
+        if len(entry) > _MOST_DIGITS:  # Python itself refuses to read thousands of digits
+            raise ParameterError(f"{what} must have at most {_MOST_DIGITS} digits each", found=entry)
+    words = [entry for entry in entries if entry not in whole]
+    return [*sorted(int(entry) for entry in whole), *words]

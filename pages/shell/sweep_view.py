@@ -85,7 +85,8 @@ def metrics(summary: SweepSummary) -> None:
 
 def criterion_controls(result: SweepResult) -> Criterion:
     """Let the reader choose what is judged, at which k, against which target; the URL keeps all three."""
-    quantity, k, target = st.columns([1.1, 1, 2], gap="medium", vertical_alignment="bottom")
+    room = max(1.0, 0.34 * len(result.ks))  # so that five values of k stay in one row on a laptop
+    quantity, k, target = st.columns([1.1, room, 2], gap="medium", vertical_alignment="bottom")
     chosen = quantity.segmented_control(
         "Criterion",
         [_RECALL, _NDCG] if result.has_judgements else [_RECALL],
@@ -103,6 +104,7 @@ def criterion_controls(result: SweepResult) -> Criterion:
         required=True,
         key=state.K_KEY,
         bind="query-params",
+        wrap=True,
         help="How many results count.",
     )
     chosen_target = target.slider(

@@ -29,7 +29,8 @@ def sentence(words: object) -> str:
     """Return an error's words as plain text with a capital first, unless a file's name or a symbol stands there."""
     line = str(words)
     first = line.split(" ", 1)[0]
-    return plain(line[:1].upper() + line[1:] if first.isalpha() and len(first) > 1 else line, longest=2000)
+    begins = first.isalpha() and (len(first) > 1 or first == "a")
+    return plain(line[:1].upper() + line[1:] if begins else line, longest=2000)
 
 
 def local_time(moment: datetime, timezone: str | None) -> str:

@@ -205,7 +205,7 @@ def _note_complaint(tab: Tab, said: ConsoleMessage) -> None:
 
 def _note_refusal(tab: Tab, answer: Response) -> None:
     # Streamlit looks for its server below the page's address first, then at the root.
-    looking = urlsplit(answer.url).path.removeprefix("/datasets").removeprefix("/sweep").startswith("/_stcore/")
+    looking = "/_stcore/" in urlsplit(answer.url).path
     if answer.status >= 400 and not looking:
         tab.complaints.append(f"{answer.status} {answer.url}")
 

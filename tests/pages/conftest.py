@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from engine.embeddings import EmbeddingSet, Judgements
+from engine.embeddings.encoder import encode
+from engine.tradeoff import save_sweep, sweep
+from engine.tradeoff.panels import explore
+from engine.workspace import Workspace
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+COLOURS = ("red", "green", "blue", "old", "new", "small", "large", "fast", "slow", "warm", "cold", "dry", "wet")
+THINGS = ("house", "boat", "tree", "river", "engine", "letter", "bridge", "garden", "window", "market", "forest", "sea")
+PLACES = ("in spring", "at night", "by night", "for children", "of stone", "on fire", "under snow", "with music")
+ENDS = ("", " without end", " from afar", " after rain")
 ROOT = Path(__file__).resolve().parents[2]
 _LONGEST_S = 20.0
 
@@ -70,3 +82,39 @@ def new_tab(workspace_folder: Path) -> Callable[[], App]:
 def app(new_tab: Callable[[], App]) -> App:
     """Return one tab on the app, not run yet."""
     return new_tab()
+
+
+@pytest.fixture(scope="session")
+def phrases() -> EmbeddingSet:
+    """Encode phrases with the bundled encoder: enough documents for a forecast, two groups, one of them too small."""
+    texts = [f"{a} {b} {c}{d}" for a in COLOURS for b in THINGS for c in PLACES for d in ENDS][:2400]
+    rows = np.arange(0, 2400, 40)
+    asked = [f"a {texts[row]}" for row in rows]
+    return EmbeddingSet(
+        name="Phrases",
+        corpus=encode(texts),
+        queries=encode(asked),
+        corpus_texts=texts,
+        query_texts=asked,
+        query_ids=[f"q{row}" for row in range(len(rows))],
+        query_segments=["common"] * 45 + ["rare"] * 15,
+        judgements=Judgements(query_rows=np.arange(len(rows)), doc_rows=rows, grades=np.ones(len(rows), np.float32)),
+    )
+
+
+@pytest.fixture(scope="session")
+def explored_folder(tmp_path_factory: pytest.TempPathFactory, phrases: EmbeddingSet) -> Path:
+    """Make a workspace with the phrases, one sweep of them and everything that is measured beside it."""
+    folder = tmp_path_factory.mktemp("explored") / "workspace"
+    result = sweep(phrases, (32, 64, 256), (1, 10))
+    with Workspace.open(folder) as workspace:
+        workspace.save_dataset(phrases)
+        explore(workspace, phrases, result, run_id=save_sweep(workspace, result).id)
+    return folder
+
+
+@pytest.fixture
+def explored(workspace_folder: Path, explored_folder: Path) -> Path:
+    """Give the app a copy of that workspace."""
+    shutil.copytree(explored_folder, workspace_folder)
+    return workspace_folder

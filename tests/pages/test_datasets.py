@@ -185,6 +185,26 @@ def test_an_ambiguous_column_is_asked_for(app: App) -> None:
     assert not any(box.key == "column" for box in app.at.selectbox)
 
 
+def test_ambiguous_columns_of_corpus_and_queries_are_both_asked_for(app: App) -> None:
+    """Each file may leave its vectors open; the answer for the queries does not undo the one for the corpus."""
+    corpus = parquet(emb_a=list(vectors(30, 4)), emb_b=list(vectors(30, 8)), id=[str(i) for i in range(30)])
+    queries = parquet(qa=list(vectors(6, 4)), qb=list(vectors(6, 8)), id=[str(i) for i in range(6)])
+    panel(app, "Upload")
+    app.at.file_uploader(key="upload_corpus").upload("amb_c.parquet", corpus)
+    app.at.file_uploader(key="upload_queries").upload("amb_q.parquet", queries)
+    app.at.run()
+    app.at.button(key="load_upload").click().run()
+    for offered, answer in ((["emb_a", "emb_b"], "emb_b"), (["qa", "qb"], "qb")):
+        app.until(lambda at, offered=offered: [box.options for box in at.selectbox if box.key == "column"] == [offered])
+        app.at.selectbox(key="column").set_value(answer).run()
+        app.at.button(key="use_column").click().run()
+    app.until(has_ended)
+    assert not app.at.error
+    assert metric(app, "Dimensions") == "8"
+    assert metric(app, "Documents") == "30"
+    assert metric(app, "Queries") == "6"
+
+
 def test_paths_need_a_data_root(app: App) -> None:
     """Without DIMSHIFT_DATA_ROOT the page says what it is and offers no field."""
     panel(app, "Path")

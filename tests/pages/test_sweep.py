@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from streamlit.elements.lib import policies
 
 from engine.embeddings import EmbeddingSet
 from engine.embeddings.samples import load_sample
+from engine.errors import WorkspaceError
 from engine.tradeoff import load_sweep, save_sweep, sweep
 from engine.workspace import Workspace
+from pages.shell.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +80,85 @@ def test_a_stored_run_opens_without_sweeping(app: App, stored_run: Run, workspac
     assert app.at.text_input(key="run").value == stored_run.id
     assert app.at.query_params["run"] == stored_run.id
     assert [run.id for run in runs(workspace_folder)] == [stored_run.id]
+
+
+def test_an_empty_run_in_the_address_becomes_the_newest(app: App, stored_run: Run) -> None:
+    """`?run=` with nothing after it opens the newest run, and the address names it."""
+    app.open(run="")
+    assert has_curve(app.at)
+    assert app.at.text_input(key="run").value == stored_run.id
+    assert app.at.query_params["run"] == stored_run.id
+
+
+def test_the_list_of_runs_has_one_source_of_its_choice(
+    app: App,
+    stored_run: Run,
+    workspace_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A run further down the list is shown without Streamlit's warning of a default beside a session state."""
+    with Workspace.open(workspace_folder) as workspace:
+        save_sweep(workspace, sweep(load_sample("digits-pixels"), [32, 64], n_queries=50))
+    monkeypatch.setattr(policies, "_shown_default_value_warning", False)  # it is given once for a process
+    logger = logging.getLogger(policies.__name__)
+    logger.addHandler(caplog.handler)
+    try:
+        app.open(run=stored_run.id)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert app.at.selectbox(key="run_choice").value == stored_run.id
+    assert not [words for words in caplog.messages if "default value" in words]
+
+
+def test_a_damaged_database_is_one_sentence(app: App, stored_run: Run, workspace_folder: Path) -> None:
+    """A database that is damaged while the app is open gives one sentence on the page, no traceback."""
+    app.open()
+    for file in workspace_folder.glob("workspace.db*"):
+        file.write_bytes(b"no database" * 2000)
+    app.at.run()
+    assert not app.at.exception
+    assert len(app.at.error) == 1
+    assert "database" in app.at.error[0].value
+
+
+def test_a_first_sweep_that_failed_is_tried_again_when_asked(
+    new_tab: Callable[[], App], workspace_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sentence stays, in every tab, until Try again is pressed; then it runs to its curve."""
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise WorkspaceError("the disk must have room")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sys.modules["pages.shell.sweeping"], "save_sweep", fail)
+        one = new_tab().open().until(lambda at: at.error)
+        other = new_tab().open()
+        for app in (one, other):
+            assert [error.value.replace("\\", "") for error in app.at.error] == ["The disk must have room"]
+            assert not app.at.get("progress")
+    one.at.button(key="first_sweep_again").click().run()
+    one.until(has_curve)
+    assert not one.at.error
+    assert len(runs(workspace_folder)) == 1
+
+
+def test_a_first_sweep_that_was_forgotten_is_one_sentence(app: App, workspace_folder: Path) -> None:
+    """When the runner does not know the first sweep any more the page says so and offers another try."""
+    with Workspace.open(workspace_folder):
+        pass
+    app.open().until(lambda at: at.get("progress"))
+    first = services().first_sweep
+    with first.lock:
+        assert first.job_id is not None
+        services().jobs.wait(first.owner, services().jobs.cancel(first.owner, first.job_id).id)
+        first.job_id = "forgotten"
+    app.at.run()
+    assert not app.at.exception
+    assert len(app.at.error) == 1
+    assert "No such job" in app.at.error[0].value
+    app.at.button(key="first_sweep_again").click().run()
+    app.until(has_curve)
 
 
 def test_moving_the_target_reads_stored_values(
@@ -146,7 +229,7 @@ def test_a_new_sweep_runs_and_opens(app: App, stored_run: Run, workspace_folder:
     app.at.session_state["new_sweep"] = True
     app.at.run()
     app.at.selectbox(key="sweep_source").set_value("sample:digits-pixels").run()
-    app.at.multiselect(key="dims_sample:digits-pixels").set_value([16, 64]).run()
+    app.at.text_input(key="dims_sample:digits-pixels").set_value("64, 16").run()
     app.at.number_input(key="n_queries_sample:digits-pixels").set_value(50).run()
     app.at.button(key="run_sweep").click().run()
     app.until(lambda at: len(runs(workspace_folder)) == 2 and at.text_input(key="run").value != stored_run.id)
@@ -156,6 +239,20 @@ def test_a_new_sweep_runs_and_opens(app: App, stored_run: Run, workspace_folder:
     assert newest.dataset["n_queries"] == 50
     assert app.at.session_state["new_sweep"] is False
     assert any("A sample of 50" in warning.value for warning in app.at.warning)
+
+
+def test_the_k_that_was_typed_is_the_k_that_is_swept(app: App, stored_run: Run, workspace_folder: Path) -> None:
+    """The form offers its usual dims and k as text, and 2 means 2."""
+    app.open()
+    app.at.session_state["new_sweep"] = True
+    app.at.session_state["sweep_source"] = "sample:digits-pixels"
+    app.at.run()
+    assert app.at.text_input(key="dims_sample:digits-pixels").value == "2, 4, 8, 16, 32, 64"
+    assert app.at.text_input(key="ks").value == "1, 10, 100"
+    app.at.text_input(key="ks").set_value("5,2").run()
+    app.at.button(key="run_sweep").click().run()
+    app.until(lambda _at: len(runs(workspace_folder)) == 2)
+    assert runs(workspace_folder)[0].parameters["ks"] == [2, 5]
 
 
 def test_two_sweeps_at_once_are_both_kept(app: App, stored_run: Run, workspace_folder: Path) -> None:
@@ -183,22 +280,36 @@ def test_the_run_is_still_open_after_a_visit_elsewhere(app: App, stored_run: Run
 
 
 @pytest.mark.parametrize(
-    ("dims", "found"), [(["0", "64"], "0"), (["65"], "65"), (["many"], "many"), (["1e3"], "1e3"), ([], "")]
+    ("field", "typed", "said"),
+    [
+        ("dims", "0, 64", "between 1 and the full dimension 64; found 0"),
+        ("dims", "-3 64", "between 1 and the full dimension 64; found -3"),
+        ("dims", "65", "found 65"),
+        ("dims", "many", "whole numbers; found 'many'"),
+        ("dims", "1e3", "whole numbers; found '1e3'"),
+        ("dims", "16, 16", "must not repeat"),
+        ("dims", " , ", "must not be empty"),
+        ("dims", "9" * 5000, "at most 9 digits"),
+        ("ks", "0, 10", "k must be at least 1; found 0"),
+        ("ks", "1, \u00b2", "must be whole numbers"),
+        ("ks", "", "must not be empty"),
+        ("ks", "1, " + "9" * 5000, "at most 9 digits"),
+    ],
 )
-def test_impossible_dims_are_one_sentence(
-    app: App, stored_run: Run, workspace_folder: Path, dims: list[str], found: str
+def test_impossible_dims_and_k_are_one_sentence(
+    app: App, stored_run: Run, workspace_folder: Path, field: str, typed: str, said: str
 ) -> None:
-    """Dims outside 1..d, words, or none at all give one sentence; nothing is started."""
+    """Numbers out of range, words, thousands of digits, or none at all give one sentence; nothing is started."""
     app.open()
     app.at.session_state["new_sweep"] = True
     app.at.session_state["sweep_source"] = "sample:digits-pixels"
     app.at.run()
-    app.at.session_state["dims_sample:digits-pixels"] = dims
-    app.at.run()
+    key = "dims_sample:digits-pixels" if field == "dims" else field
+    app.at.text_input(key=key).set_value(typed).run()
     app.at.button(key="run_sweep").click().run()
     assert not app.at.exception
     assert len(app.at.error) == 1
-    assert found in app.at.error[0].value
+    assert said.lower() in app.at.error[0].value.replace("\\", "").lower()
     assert [run.id for run in runs(workspace_folder)] == [stored_run.id]
 
 

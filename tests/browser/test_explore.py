@@ -1,0 +1,166 @@
+"""The pages beside the sweep in a browser: they paint, they fit, they answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.charts import PALETTES, Mode
+from engine.embeddings import EmbeddingSet
+from engine.embeddings.encoder import encode
+from engine.embeddings.samples import load_sample
+from engine.tradeoff import save_sweep, sweep
+from engine.tradeoff.panels import explore
+from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from tests.browser.conftest import Server, Tab
+
+pytestmark = pytest.mark.browser
+
+NARROW = (390, 844)
+PANELS = {
+    "/serving": ("latency_chart", "recall_latency_chart", "throughput_chart"),
+    "/serving?serving=Bytes": ("storage_chart",),
+    "/serving?serving=Shortlist+and+rerank": ("funnel_chart",),
+    "/serving?serving=Cost": ("cost_chart",),
+    "/nesting": ("nesting_chart",),
+    "/nesting?nesting=Will+it+hold+as+the+corpus+grows%3F": ("forecast_chart",),
+    "/nesting?nesting=Score+scale": ("score_chart",),
+    "/queries?queries=Who+loses%3F": ("change_chart",),
+    "/queries?queries=Groups": ("segments_chart",),
+}
+
+
+@pytest.fixture(scope="module")
+def explored(start_server: Callable[[], Server]) -> Server:
+    """Return an app whose workspace holds everything measured of the bundled set, on a few of its queries."""
+    started = start_server()
+    sample = load_sample("api-reference")
+    result = sweep(sample, (32, 64, 256), (1, 10), n_queries=100)
+    with Workspace.open(started.workspace) as workspace:
+        explore(workspace, sample, result, run_id=save_sweep(workspace, result).id)
+    return started
+
+
+def painted(tab: Tab, key: str) -> Any:
+    """Wait until a chart has drawn its marks, and return it."""
+    chart = tab.key(key)
+    chart.locator(".plot path").first.wait_for(state="attached")
+    return chart
+
+
+def rankings(tab: Tab) -> list[str]:
+    """Return the two rankings side by side as text."""
+    tab.settled()
+    return [tab.page.locator(".st-key-search_results [data-testid=stColumn]").nth(i).inner_text() for i in (0, 1)]
+
+
+def test_every_panel_paints_and_fits_a_narrow_screen(new_tab: Callable[..., Tab], explored: Server) -> None:
+    """Each panel draws its charts with a text alternative; at 390 px nothing is wider than the screen."""
+    tab = new_tab(explored, width=NARROW[0], height=NARROW[1])
+    main = "document.querySelector('[data-testid=stMain]')"
+    for path, keys in {**PANELS, "/queries": ()}.items():
+        tab.open(path)
+        for key in keys:
+            chart = painted(tab, key)
+            assert chart.bounding_box()["width"] <= NARROW[0], path
+            assert chart.locator("[aria-label], img").count() >= 1, path
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
+        assert tab.page.evaluate(f"{main}.scrollWidth") <= tab.page.evaluate(f"{main}.clientWidth"), path
+        assert tab.page.locator("iframe, [data-testid=stHtml], [data-testid=stException]").count() == 0, path
+
+
+@pytest.mark.parametrize("mode", PALETTES)
+def test_charts_wear_the_palette(new_tab: Callable[..., Tab], explored: Server, mode: Mode) -> None:
+    """A chart has the page's background in light and in dark."""
+    tab = new_tab(explored, scheme=mode).open("/serving?serving=Bytes")
+    chart = painted(tab, "storage_chart")
+    colour = PALETTES[mode].background
+    expected = f"rgb({int(colour[1:3], 16)}, {int(colour[3:5], 16)}, {int(colour[5:7], 16)})"
+    assert chart.locator(".main-svg").first.evaluate("one => getComputedStyle(one).backgroundColor") == expected
+
+
+def test_typed_text_is_searched_and_moves_with_the_dimension(new_tab: Callable[..., Tab], explored: Server) -> None:
+    """Typing a query gives its results at two dimensions; sliding the dimension moves one side only."""
+    tab = new_tab(explored).open("/queries")
+    box = tab.key("q").locator("input")
+    box.fill("solve a linear system of equations")
+    box.press("Enter")
+    tab.page.wait_for_url("**q=solve*")
+    first = rankings(tab)
+    assert "solve" in first[1]
+    assert "score 0." in first[0]
+    tab.key("dim").get_by_role("slider").press("ArrowLeft")
+    tab.page.wait_for_url("**dim=32*")
+    second = rankings(tab)
+    assert second[0] != first[0]
+    assert second[1].split("\n")[2] == first[1].split("\n")[2]
+
+
+def test_a_point_of_the_curve_leads_to_its_queries(new_tab: Callable[..., Tab], explored: Server) -> None:
+    """A click on the curve opens Who loses at that dimension, in the view that the Sweep page showed."""
+    tab = new_tab(explored).open("/").curve()
+    tab.key("k").get_by_text("1", exact=True).click()
+    tab.settled().curve()
+    point = tab.key("target_chart").locator(".scatterlayer .points path").nth(1)
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    tab.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tab.page.wait_for_url("**/queries?**")
+    painted(tab, "change_chart")
+    assert "dim=64" in tab.page.url
+    assert "k=1" in tab.page.url
+    tab.says("Change of recall@1 from 256 to 64 dims")
+
+
+def test_a_chosen_query_shows_what_it_lost(new_tab: Callable[..., Tab], explored: Server) -> None:
+    """Selecting a row of the worst queries shows that query's lost and gained documents with their texts."""
+    tab = new_tab(explored).open("/queries?queries=Who+loses%3F&dim=32")
+    painted(tab, "change_chart")
+    title = tab.page.locator("[data-testid=stMarkdown] strong").filter(has_text=":").first
+    first = title.inner_text()
+    table = tab.page.locator("[data-testid=stDataFrame]").first
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    tab.page.mouse.click(box["x"] + 18, box["y"] + 36 * 3.5)
+    tab.page.wait_for_function(
+        "first => ![...document.querySelectorAll('[data-testid=stMarkdown] strong')].some(s => s.innerText === first)",
+        arg=first,
+    )
+    tab.settled().says("Lost:")
+    assert title.inner_text() != first
+
+
+def test_the_address_reopens_the_view(new_tab: Callable[..., Tab], explored: Server) -> None:
+    """Tab, dim, k, criterion and cut-off in an address are what another browser shows."""
+    tab = new_tab(explored, apart=True).open("/queries?queries=Who+loses%3F&dim=32&k=1&criterion=nDCG")
+    painted(tab, "change_chart")
+    tab.says("Change of nDCG@1 from 256 to 32 dims")
+    tab.open("/nesting?nesting=Score+scale&cutoff=0.6").says("cut-off in production 0.6")
+
+
+def test_markup_in_documents_stays_text(new_tab: Callable[..., Tab], start_server: Callable[[], Server]) -> None:
+    """Ids and texts with HTML, Markdown, directives and links appear letter for letter and do nothing."""
+    evil = "<img src=x onerror=document.title='pwned'> **b** :red[r] $x^2$ ](http://a.b) `c` www.example.org"
+    texts = [f"{evil} {number}" for number in range(60)]
+    vectors = encode(texts)
+    found = EmbeddingSet(name="evil", corpus=vectors, corpus_texts=texts, corpus_ids=[f"<b>{t}" for t in texts])
+    found = replace(found, queries=vectors[:40], query_texts=texts[:40], query_segments=[evil] * 40)
+    server = start_server()
+    with Workspace.open(server.workspace) as workspace:
+        workspace.save_dataset(found)
+        save_sweep(workspace, sweep(found, (64, 256), (10,)))
+    tab = new_tab(server).open("/queries?q=www")
+    results = tab.key("search_results")
+    results.get_by_text("score").first.wait_for()
+    assert evil in results.inner_text().replace("\u2060", "")
+    assert results.locator("img, a[href^=http], code, .katex").count() == 0
+    assert tab.page.title() == "Queries · Dimshift"
+    painted(tab.open("/queries?queries=Groups"), "segments_chart")
+    assert tab.page.locator("img[src=x]").count() == 0
