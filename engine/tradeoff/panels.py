@@ -58,8 +58,9 @@ class PanelOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """One measurement to make: the swept queries of the set, the sweep, and the options with nothing left open."""
+    """One measurement to make: `chosen` is `given` with the swept queries; of the options nothing is left open."""
 
+    given: EmbeddingSet
     chosen: EmbeddingSet
     sweep: SweepResult
     k: int
@@ -109,7 +110,7 @@ def _funnel(asked: _Asked) -> object:
 
 
 def _score_scale(asked: _Asked) -> object:
-    return score_scale.score_scale(asked.chosen, asked.sweep.dims, k=asked.k, result=asked.sweep, **asked.shared)
+    return score_scale.score_scale(asked.given, asked.sweep.dims, k=asked.k, result=asked.sweep, **asked.shared)
 
 
 def _clusters(asked: _Asked) -> object:
@@ -263,6 +264,7 @@ def _asked(
     k = default_criterion(sweep).k if options.k is None else options.k
     shortlist = max(k, min(10 * k, embedding_set.n_docs)) if options.shortlist is None else options.shortlist
     return _Asked(
+        given=embedding_set,
         # The same seed draws the same sample as the sweep did.
         chosen=embedding_set.with_query_sample(sweep.dataset.n_queries, seed=sweep.seed),
         sweep=sweep,

@@ -59,6 +59,7 @@ def test_plain_text_is_bounded() -> None:
         ("a.npy: the file must not be empty", "a.npy: the file must not be empty"),
         ("a: the file must not be empty", "a: the file must not be empty"),
         ("k must be at least 1", "k must be at least 1"),
+        ("a path may not leave its folder", "A path may not leave its folder"),
         ("", ""),
     ],
 )

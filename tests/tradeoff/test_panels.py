@@ -46,6 +46,16 @@ def test_every_panel_is_kept_and_read_back_as_it_was(stored, small_set):
     assert [key for key, answer in read.items() if answer.result is None] == ["forecast"]
 
 
+def test_a_sweep_of_a_sample_of_the_queries_is_measured_too(tmp_path, small_set):
+    """Where the sweep drew some of the queries, every panel is measured on those, none is refused for it."""
+    with Workspace.open(tmp_path) as workspace:
+        result = sweep(small_set, (8, 32), (1, 10), n_queries=30)
+        keys = [one.key for one in PANELS if one.key not in {"forecast", "latency"}]
+        answers = explore(workspace, small_set, result, run_id=save_sweep(workspace, result).id, keys=keys)
+    assert {key: answer.refused for key, answer in answers.items()} == dict.fromkeys(keys)
+    assert answers["score-scale"].result.n_queries == len(answers["clusters"].result.labels) == 30
+
+
 def test_each_panel_is_kept_before_the_next_begins(stored, small_set):
     """A cancel between two panels keeps the finished one and nothing of the next."""
     workspace, result, run = stored
