@@ -85,7 +85,7 @@ def open_page(title: str, words: str, *, first: Collection[str]) -> Opened:
         left, right = st.columns([3, 1])
         with left:
             choose_run(run)
-        about = "Open a run by its id" if run is None else "About this run"
+        about = "Run id" if run is None else "About"
         with right, st.popover(about, icon=":material/fingerprint:", width="stretch"):
             run_id_field()
             if run is not None:
@@ -100,16 +100,16 @@ def open_page(title: str, words: str, *, first: Collection[str]) -> Opened:
     found = set_of(run)
     with messages:
         job = _progress(run, found, first=first)
-        answers = explored.answers(run)
+        stored = explored.stored_answers(run)
         is_measuring = bool(state.followed_jobs("explore")) or (job is not None and not job.is_finished)
         if not is_measuring:
-            _offer(run, found, answers, first=first)
+            _offer(run, found, stored.answers, first=first)
     return Opened(
         run=run,
         sweep=sweep,
-        answers=answers,
+        answers=stored.answers,
         found=found,
-        failures=exploring.failures_of(run, job),
+        failures=stored.unreadable | exploring.failures_of(run, job),
         is_measuring=is_measuring,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -24,15 +25,23 @@ if TYPE_CHECKING:
     from pages.shell.state import AtHand
 
 
-def answers(run: Run) -> dict[str, PanelAnswer]:
-    """Return every stored answer for the sweep `run`; one that cannot be read says so in its place."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StoredAnswers:
+    """What is stored beside a sweep by the panel's key: answers, and why others cannot be read."""
+
+    answers: dict[str, PanelAnswer]
+    unreadable: dict[str, str]
+
+
+def stored_answers(run: Run) -> StoredAnswers:
+    """Read every answer that is stored for the sweep `run`."""
     workspace = services().workspace
-    found = {}
+    found = StoredAnswers(answers={}, unreadable={})
     for key, stored in panel_runs(workspace, run).items():
         try:
-            found[key] = _answer(f"{workspace.id}/{stored.id}", workspace, stored)
+            found.answers[key] = _answer(f"{workspace.id}/{stored.id}", workspace, stored)
         except EngineError as error:
-            found[key] = PanelAnswer(run_id=stored.id, refused=str(error))
+            found.unreadable[key] = str(error)
     return found
 
 

@@ -33,7 +33,7 @@ def query_controls(opened: Opened) -> Looked:
     offered = [_RECALL, _NDCG] if sweep.has_judgements else [_RECALL]
     for key, options in ((state.DIM_KEY, dims), (state.K_KEY, list(sweep.ks)), (state.CRITERION_KEY, offered)):
         state.settle_choice(key, options)
-    left, middle, right = st.columns([2, 1, 1.1], gap="medium", vertical_alignment="bottom")
+    left, middle, right = st.columns([1.6, 1.2, 1.2], gap="medium", vertical_alignment="bottom")
     if len(dims) > 1:
         dim = left.select_slider(
             f"Dimension, beside the full {sweep.dims[-1]:,}",

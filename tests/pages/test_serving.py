@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.embeddings import EmbeddingSet
+from engine.embeddings import EmbeddingSet, inspect_health
 from engine.embeddings.samples import synthetic
 from engine.tradeoff import save_sweep, sweep
 from engine.tradeoff.cost_options import kept_estimates
 from engine.tradeoff.panels import PANELS, panel_answers, panel_runs
 from engine.workspace import Workspace
+from pages.shell.state import HeldSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +169,36 @@ def test_stored_answers_stay_visible_without_the_set(app: App, explored: Path) -
     show(app, "Latency")
     assert charts(app) == 3
     assert not any("again" in button.label for button in app.at.button)
+
+
+def test_an_answer_of_another_version_can_be_measured_again(app: App, explored: Path) -> None:
+    """A stored answer that this version cannot read gives one sentence, and measuring it again is offered."""
+    run = newest(explored)
+    with Workspace.open(explored) as workspace:
+        workspace.save_run(
+            kind="latency",
+            dataset=run.dataset,
+            parameters={"sweep": run.id},
+            seed=0,
+            summary={"result": {"class": "FromTheFuture", "fields": {}}},
+            arrays={},
+            elapsed_s=0,
+        )
+    show(app, "Latency")
+    assert len(app.at.error) == 1
+    assert "this version knows" in app.at.error[0].value
+    assert app.at.button(key="measure").label == "Measure what is missing"
+
+
+def test_a_set_that_only_this_tab_holds_can_be_measured(new_tab: Callable[[], App], workspace_folder: Path) -> None:
+    """An uploaded set is measured in the tab that holds it; another tab sees the run without a way to measure it."""
+    small = small_set()
+    with Workspace.open(workspace_folder) as workspace:
+        save_sweep(workspace, sweep(small, (8, 16), (10,)))
+    mine, other = new_tab(), new_tab()
+    mine.at.session_state["_held"] = HeldSet(embedding_set=small, health=inspect_health(small), place="tab")
+    assert any(button.key == "measure" for button in show(mine, "Latency").at.button)
+    assert not any(button.key == "measure" for button in show(other, "Latency").at.button)
 
 
 def test_everything_is_measured_on_demand(app: App, workspace_folder: Path) -> None:
