@@ -124,7 +124,7 @@ def throughput_chart(result: LatencyResult, *, n_threads: int, colours: Palette)
         )
         drawn += [reached.queries_per_s for _, reached in measured]
     parts.dims_axis(figure, result.dims)
-    ticks = parts.log_ticks(drawn, steps=(1,))
+    ticks = parts.log_ticks(drawn)
     figure.update_yaxes(
         type="log",
         range=parts.log_range(drawn),
