@@ -56,6 +56,12 @@ def ramp(colours: Palette, n: int) -> tuple[str, ...]:
 def new_figure(colours: Palette, *, height: int, labels: Sequence[str] = (), legend_px: int = 74) -> go.Figure:
     """Start a figure in the colours of the app; `labels` (``synthetic``) stay in a saved picture of it."""
     figure = go.Figure(layout={"template": template(colours), "height": height, "legend": {"entrywidth": legend_px}})
+    add_labels(figure, labels, colours=colours)
+    return figure
+
+
+def add_labels(figure: go.Figure, labels: Sequence[str], *, colours: Palette) -> None:
+    """Write ``synthetic`` and the like into the figure, so that a saved picture carries them too."""
     if labels:
         figure.add_annotation(
             text=" · ".join(escaped(label) for label in labels),
@@ -68,7 +74,6 @@ def new_figure(colours: Palette, *, height: int, labels: Sequence[str] = (), leg
             showarrow=False,
             font={"size": 12, "color": colours.muted, "family": FONT},
         )
-    return figure
 
 
 def dims_axis(figure: go.Figure, dims: Sequence[int]) -> None:

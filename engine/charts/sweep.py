@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from engine.charts.parts import add_labels
 from engine.charts.theme import FONT, VERDICTS, Palette, template, translucent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from engine.tradeoff.results import Interval, Point, SweepSummary, Verdict
 
 _HEIGHT_PX = 420
@@ -50,7 +49,7 @@ def target_chart(summary: SweepSummary, *, colours: Palette) -> go.Figure:
     for verdict in VERDICTS:
         _add_markers(figure, curve, verdict, colours=colours)
     _add_recommendation(figure, summary, colours=colours)
-    _add_labels(figure, summary.dataset.labels, colours=colours)
+    add_labels(figure, summary.dataset.labels, colours=colours)
     return figure
 
 
@@ -74,7 +73,7 @@ def companion_chart(summary: SweepSummary, *, colours: Palette) -> go.Figure | N
         hoverinfo="text",
         showlegend=False,
     )
-    _add_labels(figure, summary.dataset.labels, colours=colours)
+    add_labels(figure, summary.dataset.labels, colours=colours)
     return figure
 
 
@@ -256,25 +255,3 @@ def _add_recommendation(figure: go.Figure, summary: SweepSummary, *, colours: Pa
         standoff=14,
         font={"size": 14, "color": colours.text, "family": FONT},
     )
-
-
-def _add_labels(figure: go.Figure, labels: Sequence[str], *, colours: Palette) -> None:
-    """Write ``synthetic`` and the like into the figure, so that a saved picture carries them too."""
-    if not labels:
-        return
-    figure.add_annotation(
-        text=" · ".join(_escaped(label) for label in labels),
-        xref="paper",
-        yref="paper",
-        x=1,
-        y=0.02,
-        xanchor="right",
-        yanchor="bottom",
-        showarrow=False,
-        font={"size": 12, "color": colours.muted, "family": FONT},
-    )
-
-
-def _escaped(text: str) -> str:
-    """Keep Plotly from reading tags or links out of `text`."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
