@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine import __version__, terminal
+from engine.commands.options import Json, Seed, WorkspaceFolder
 from engine.embeddings import METRICS, RECIPES, Columns, load
 from engine.embeddings.samples import load_sample
 from engine.errors import EngineError, InputError, ParameterError, VectorError
@@ -27,11 +28,6 @@ TARGET_NOT_MET = 3
 _INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 _APP = Path(__file__).resolve().parents[1] / "app.py"
 
-Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write JSON to FILE; - for stdout.")]
-WorkspaceFolder = Annotated[
-    Path | None, typer.Option("--workspace", metavar="DIR", help="Where runs are kept; .dimshift by default.")
-]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 VectorColumn = Annotated[str | None, typer.Option(help="Column of the vectors, where several could be.")]
 QueryColumn = Annotated[str | None, typer.Option(help="Column of the query vectors, where it is another one.")]
 IdColumn = Annotated[str | None, typer.Option(help="Column of the ids.")]

@@ -11,7 +11,12 @@
     │   └── PathError               a path that may not be read
     ├── WorkspaceError              the workspace cannot do what was asked
     │   ├── RunNotFoundError        no such run or data set
-    │   └── JobNotFoundError        no such job of this owner
+    │   ├── JobNotFoundError        no such job of this owner
+    │   └── ConflictError           somebody else changed the same thing in between
+    ├── FlagError                   a flag, variant or flag file cannot be what was asked
+    ├── RolloutError                a rollout cannot take this step now
+    ├── StoreError                  a vector database cannot do what was asked
+    ├── MigrationError              a migration cannot go on
     └── CancelledError              the user asked the work to stop
 
 A message is one sentence of three parts: the rule, what was found, and a hint what to do.
@@ -112,6 +117,26 @@ class RunNotFoundError(WorkspaceError):
 
 class JobNotFoundError(WorkspaceError):
     """No job with that id belongs to this owner."""
+
+
+class ConflictError(WorkspaceError):
+    """Somebody else changed the same thing since it was read; nothing was changed."""
+
+
+class FlagError(EngineError):
+    """A flag, a variant or a flag file cannot be what was asked."""
+
+
+class RolloutError(EngineError):
+    """A rollout cannot take this step now."""
+
+
+class StoreError(EngineError):
+    """A vector database cannot do what was asked."""
+
+
+class MigrationError(EngineError):
+    """A migration cannot go on."""
 
 
 class CancelledError(EngineError):

@@ -22,9 +22,14 @@ ARROWS = {
     "scoring": {"embeddings"},
     "workspace": {"embeddings"},
     "tradeoff": {"scoring", "workspace"},
-    "charts": {"tradeoff"},
+    "experiment": {"tradeoff"},
+    "flags": {"experiment"},
+    "rollout": {"flags"},
+    "migration": {"flags"},
+    "charts": {"rollout", "migration"},
     "terminal": {"tradeoff"},
-    "cli": {"terminal", "tradeoff", "workspace"},
+    "commands": {"terminal", "rollout", "migration"},
+    "cli": {"commands"},
 }
 
 
@@ -91,6 +96,17 @@ def test_only_workspace_talks_to_a_database():
     """SQLAlchemy is imported in the workspace and nowhere else."""
     users = {path.parts[1] for path in python_files("engine") if "sqlalchemy" in " ".join(imports_of(path))}
     assert users == {"workspace"}
+
+
+def test_only_stores_talk_to_vector_databases():
+    """The drivers of vector databases are imported by the stores of the migration and nowhere else."""
+    drivers = {"psycopg", "pgvector", "lancedb", "lance", "qdrant_client", "qdrant_edge"}
+    users = {
+        path.parts[1:3]
+        for path in python_files("engine")
+        if drivers & {module.split(".")[0] for module in imports_of(path)}
+    }
+    assert users <= {("migration", "stores")}
 
 
 def test_importing_the_engine_loads_no_heavy_library():
