@@ -205,7 +205,7 @@ def latency(
 ) -> None:
     """Time single queries on every serving path at every dimension."""
     from engine.tradeoff.export import result_json
-    from engine.tradeoff.latency import measure_latency
+    from engine.tradeoff.latency.measure import measure_latency
 
     terminal.check_outputs(json_file)
     columns = Columns(vector=vector_column, queries=query_column, id=id_column)
@@ -240,8 +240,8 @@ def diagnose(
     seed: Seed = 0,
 ) -> None:
     """Say whether the embeddings nest: the prefix against random subsets, the tail and PCA."""
-    from engine.tradeoff.diagnosis import diagnose as measure
     from engine.tradeoff.export import result_json
+    from engine.tradeoff.nesting.diagnosis import diagnose as measure
 
     terminal.check_outputs(json_file)
     columns = Columns(vector=vector_column, queries=query_column, id=id_column)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from engine.embeddings import EmbeddingSet, Health
     from engine.tradeoff import SweepSummary
-    from engine.tradeoff.diagnosis import Diagnosis
-    from engine.tradeoff.latency_results import LatencyResult
+    from engine.tradeoff.latency.results import LatencyResult
+    from engine.tradeoff.nesting.diagnosis import Diagnosis
 
 
 def show_progress(share: float, message: str) -> None:

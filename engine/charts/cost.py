@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.tradeoff.cost import CostEstimate, MonthlyCost
+    from engine.tradeoff.size.cost import CostEstimate, MonthlyCost
 
 
 def cost_chart(estimate: CostEstimate, *, colours: Palette) -> go.Figure:

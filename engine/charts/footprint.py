@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.tradeoff.footprint import FootprintResult, FootprintRow, StorageOption
     from engine.tradeoff.results import Interval, Quantity
+    from engine.tradeoff.size.footprint import FootprintResult, FootprintRow, StorageOption
 
 Counted = Literal["memory", "disk"]
 """Which bytes are on the axis: those that a search touches in memory, or everything that is kept on disk."""

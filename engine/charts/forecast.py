@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.tradeoff.forecast import DimForecast, Forecast, HeldBackSize
+    from engine.tradeoff.growth.forecast import DimForecast, Forecast, HeldBackSize
 
 
 def forecast_chart(result: Forecast, *, dims: Sequence[int], colours: Palette) -> go.Figure:

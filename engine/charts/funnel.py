@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.tradeoff.funnel import FunnelResult, FunnelRow
     from engine.tradeoff.results import Interval, Quantity
+    from engine.tradeoff.size.funnel import FunnelResult, FunnelRow
 
 
 def funnel_chart(result: FunnelResult, *, quantity: Quantity, colours: Palette) -> go.Figure:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.tradeoff.latency_results import LatencyPath, LatencyPoint, LatencyResult
+    from engine.tradeoff.latency.results import LatencyPath, LatencyPoint, LatencyResult
     from engine.tradeoff.percentiles import Percentile
 
 PercentileName = Literal["p50", "p95", "p99"]

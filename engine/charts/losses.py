@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.tradeoff.losses import Losses
+    from engine.tradeoff.queries.losses import Losses
+    from engine.tradeoff.queries.segments import SegmentChange
     from engine.tradeoff.results import Interval
-    from engine.tradeoff.segments import SegmentChange
 
 _ROW_PX = 34
 _MOST_SEGMENTS = 30

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.tradeoff.diagnosis import Diagnosis, NestPoint
+    from engine.tradeoff.nesting.diagnosis import Diagnosis, NestPoint
     from engine.tradeoff.results import Interval
 
 

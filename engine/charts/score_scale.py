@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.tradeoff.distribution import Distribution
-    from engine.tradeoff.score_scale import CutoffTranslation, ScoreScale
+    from engine.tradeoff.queries.distribution import Distribution
+    from engine.tradeoff.queries.score_scale import CutoffTranslation, ScoreScale
 
 Depth = Literal["top1", "topk"]
 """Which scores are drawn: those of the best document of every query, or of its whole top k."""

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError, ParameterError
 from engine.progress import ignore_progress, never_cancelled, stop_if
-from engine.tradeoff import diagnosis, footprint, forecast, funnel, latency, latency_results, score_scale, segments
-from engine.tradeoff.distribution import Distribution
+from engine.tradeoff.growth import forecast
+from engine.tradeoff.latency import measure as latency
+from engine.tradeoff.latency import results as latency_results
+from engine.tradeoff.latency.timing import Throughput
+from engine.tradeoff.nesting import diagnosis
 from engine.tradeoff.percentiles import Percentile
+from engine.tradeoff.queries import score_scale, segments
+from engine.tradeoff.queries.distribution import Distribution
 from engine.tradeoff.results import DatasetInfo, Interval
+from engine.tradeoff.size import footprint, funnel
 from engine.tradeoff.summary import default_criterion
-from engine.tradeoff.timing import Throughput
 from engine.workspace.codec import decode, encode
 
 if TYPE_CHECKING:

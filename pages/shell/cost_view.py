@@ -8,8 +8,8 @@ import streamlit as st
 
 from engine.charts import cost as charts
 from engine.errors import EngineError
-from engine.tradeoff.cost import CostAssumptions, CostEstimate, Serving
-from engine.tradeoff.cost_options import compare_costs, kept_estimates, save_estimate, serving_options
+from engine.tradeoff.size.cost import CostAssumptions, CostEstimate, Serving
+from engine.tradeoff.size.options import compare_costs, kept_estimates, save_estimate, serving_options
 from pages.shell import figures
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from engine.tradeoff.cost import MonthlyCost
-    from engine.tradeoff.cost_options import Index
+    from engine.tradeoff.size.cost import MonthlyCost
+    from engine.tradeoff.size.options import Index
     from pages.shell.explore_frame import Opened
 
 _INDEX_NAMES: Mapping[Index, str] = {"hnsw": "HNSW", "exact": "exact scan"}

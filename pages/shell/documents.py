@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.embeddings import EmbeddingSet
-    from engine.tradeoff.losses import RankedDocument
+    from engine.tradeoff.queries.losses import RankedDocument
     from pages.shell.explore_frame import Opened
 
 _LONGEST_TEXT = 160

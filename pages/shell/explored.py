@@ -10,17 +10,17 @@ import streamlit as st
 from engine.embeddings.encoder_check import made_by_bundled_encoder
 from engine.errors import EngineError
 from engine.scoring.prefix_store import PrefixStore
-from engine.tradeoff.comparison import Comparison, compare_equal_bytes
-from engine.tradeoff.losses import Losses, losses
 from engine.tradeoff.panels import PanelAnswer, panel_answer, panel_runs
-from engine.tradeoff.score_scale import CutoffTranslation, ScoreScale, translate_cutoff
+from engine.tradeoff.queries.losses import Losses, losses
+from engine.tradeoff.queries.score_scale import CutoffTranslation, ScoreScale, translate_cutoff
+from engine.tradeoff.size.comparison import Comparison, compare_equal_bytes
 from pages.shell.services import estimates, services
 
 if TYPE_CHECKING:
     from engine.embeddings import EmbeddingSet
     from engine.tradeoff import Quantity, SweepResult
-    from engine.tradeoff.footprint import FootprintResult
-    from engine.tradeoff.segments import QueryClusters
+    from engine.tradeoff.queries.segments import QueryClusters
+    from engine.tradeoff.size.footprint import FootprintResult
     from engine.workspace import Run, Workspace
     from pages.shell.state import AtHand
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts import footprint as charts
-from engine.tradeoff.frontier import pareto
+from engine.tradeoff.latency.frontier import pareto
 from pages.shell import explored, figures
 from pages.shell.explore_frame import measure_again, small_print
 from pages.shell.sweep_table import scores
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from engine.charts.footprint import Counted
     from engine.tradeoff import Quantity
-    from engine.tradeoff.comparison import Comparison
-    from engine.tradeoff.footprint import FootprintResult
+    from engine.tradeoff.size.comparison import Comparison
+    from engine.tradeoff.size.footprint import FootprintResult
     from pages.shell.explore_frame import Opened
 
 KEY = "footprint"

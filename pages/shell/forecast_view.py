@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts import forecast as charts
-from engine.tradeoff.forecast import LARGEST_TARGET
+from engine.tradeoff.growth.forecast import LARGEST_TARGET
 from engine.tradeoff.panels import PanelOptions
 from pages.shell import figures
 from pages.shell.explore_frame import measure_again, small_print
@@ -17,7 +17,7 @@ from pages.shell.text import plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.tradeoff.forecast import DimForecast, Forecast
+    from engine.tradeoff.growth.forecast import DimForecast, Forecast
     from pages.shell.explore_frame import Opened
 
 KEY = "forecast"

@@ -12,7 +12,7 @@ from pages.shell.explore_frame import measure_again, small_print
 from pages.shell.sweep_table import scores
 
 if TYPE_CHECKING:
-    from engine.tradeoff.funnel import FunnelResult
+    from engine.tradeoff.size.funnel import FunnelResult
     from pages.shell.explore_frame import Opened
 
 KEY = "funnel"

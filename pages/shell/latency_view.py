@@ -13,7 +13,7 @@ from pages.shell import figures
 from pages.shell.explore_frame import measure_again, small_print
 
 if TYPE_CHECKING:
-    from engine.tradeoff.latency_results import LatencyPoint, LatencyResult
+    from engine.tradeoff.latency.results import LatencyPoint, LatencyResult
     from engine.tradeoff.percentiles import Percentile
     from pages.shell.explore_frame import Opened
 

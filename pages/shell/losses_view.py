@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.charts import losses as charts
 from engine.errors import EngineError
-from engine.tradeoff.losses import changes_of_query
+from engine.tradeoff.queries.losses import changes_of_query
 from pages.shell import documents, explored, figures
 from pages.shell.documents import Documents
 from pages.shell.sweep_table import share, shares
@@ -16,7 +16,7 @@ from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:
     from engine.tradeoff import Interval, Quantity
-    from engine.tradeoff.losses import Losses, QueryChanges
+    from engine.tradeoff.queries.losses import Losses, QueryChanges
     from pages.shell.explore_frame import Opened
 
 CLUSTERS = "clusters"

@@ -13,7 +13,7 @@ from pages.shell.text import plain
 
 if TYPE_CHECKING:
     from engine.tradeoff import Interval
-    from engine.tradeoff.diagnosis import Diagnosis
+    from engine.tradeoff.nesting.diagnosis import Diagnosis
     from pages.shell.explore_frame import Opened
 
 KEY = "nesting"

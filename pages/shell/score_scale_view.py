@@ -14,7 +14,7 @@ from pages.shell.sweep_table import share, shares
 from pages.shell.text import sentence
 
 if TYPE_CHECKING:
-    from engine.tradeoff.score_scale import CutoffTranslation, ScoreScale
+    from engine.tradeoff.queries.score_scale import CutoffTranslation, ScoreScale
     from pages.shell.explore_frame import Opened
 
 KEY = "score-scale"

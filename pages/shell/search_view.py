@@ -8,15 +8,15 @@ import streamlit as st
 
 from engine.embeddings.encoder import ENCODER_NAME, encode
 from engine.errors import EngineError
-from engine.tradeoff.live_search import search_beside
-from engine.tradeoff.losses import changes_of_query
+from engine.tradeoff.queries.live_search import search_beside
+from engine.tradeoff.queries.losses import changes_of_query
 from pages.shell import documents, explored
 from pages.shell.documents import Documents
 from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:
-    from engine.tradeoff.live_search import SearchedBeside
-    from engine.tradeoff.losses import QueryChanges
+    from engine.tradeoff.queries.live_search import SearchedBeside
+    from engine.tradeoff.queries.losses import QueryChanges
     from pages.shell.explore_frame import Opened
 
 _EXAMPLE = "sort an array in place"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.charts import LIGHT, cost
-from engine.tradeoff.cost import CostAssumptions, Serving, estimate_cost
+from engine.tradeoff.size.cost import CostAssumptions, Serving, estimate_cost
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -8,14 +8,14 @@ import pytest
 
 from engine.charts import LIGHT, footprint
 from engine.embeddings.samples import load_sample, synthetic
-from engine.tradeoff.footprint import measure_footprint
-from engine.tradeoff.frontier import pareto
+from engine.tradeoff.latency.frontier import pareto
+from engine.tradeoff.size.footprint import measure_footprint
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.footprint import Counted
-    from engine.tradeoff.footprint import FootprintResult
+    from engine.tradeoff.size.footprint import FootprintResult
 
 
 def trace(figure: go.Figure, name: str) -> Any:

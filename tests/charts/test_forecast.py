@@ -9,12 +9,12 @@ import pytest
 
 from engine.charts import LIGHT, forecast
 from engine.embeddings.samples import synthetic
-from engine.tradeoff.forecast import forecast as measure
+from engine.tradeoff.growth.forecast import forecast as measure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from engine.tradeoff.forecast import Forecast
+    from engine.tradeoff.growth.forecast import Forecast
 
 
 def trace(figure: go.Figure, name: str) -> Any:

@@ -8,12 +8,12 @@ import pytest
 
 from engine.charts import DARK, LIGHT, funnel
 from engine.embeddings.samples import load_sample, synthetic
-from engine.tradeoff.funnel import sweep_funnel
+from engine.tradeoff.size.funnel import sweep_funnel
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from engine.tradeoff.funnel import FunnelResult
+    from engine.tradeoff.size.funnel import FunnelResult
 
 
 def trace(figure: go.Figure, name: str) -> Any:

@@ -8,12 +8,12 @@ import pytest
 
 from engine.charts import DARK, LIGHT, latency
 from engine.embeddings.samples import synthetic
-from engine.tradeoff.latency import measure_latency
+from engine.tradeoff.latency.measure import measure_latency
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from engine.tradeoff.latency_results import LatencyResult
+    from engine.tradeoff.latency.results import LatencyResult
 
 
 def trace(figure: go.Figure, name: str) -> Any:

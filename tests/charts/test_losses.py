@@ -10,13 +10,13 @@ import pytest
 from engine.charts import DARK, LIGHT, losses
 from engine.embeddings.samples import synthetic
 from engine.tradeoff import sweep
-from engine.tradeoff.losses import losses as read
-from engine.tradeoff.segments import QueryClusters
+from engine.tradeoff.queries.losses import losses as read
+from engine.tradeoff.queries.segments import QueryClusters
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from engine.tradeoff.losses import Losses
+    from engine.tradeoff.queries.losses import Losses
 
 GROUPS = ("large & <b>bold</b>", "x" * 60, "small")
 

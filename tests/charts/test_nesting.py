@@ -8,12 +8,12 @@ import pytest
 
 from engine.charts import LIGHT, nesting
 from engine.embeddings.samples import synthetic
-from engine.tradeoff.diagnosis import diagnose
+from engine.tradeoff.nesting.diagnosis import diagnose
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from engine.tradeoff.diagnosis import Diagnosis
+    from engine.tradeoff.nesting.diagnosis import Diagnosis
 
 
 def trace(figure: go.Figure, name: str) -> Any:

@@ -8,13 +8,13 @@ import pytest
 
 from engine.charts import LIGHT, score_scale
 from engine.embeddings.samples import synthetic
-from engine.tradeoff.score_scale import score_scale as measure
-from engine.tradeoff.score_scale import translate_cutoff
+from engine.tradeoff.queries.score_scale import score_scale as measure
+from engine.tradeoff.queries.score_scale import translate_cutoff
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from engine.tradeoff.score_scale import CutoffTranslation, ScoreScale
+    from engine.tradeoff.queries.score_scale import CutoffTranslation, ScoreScale
 
 
 def trace(figure: go.Figure, name: str) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.embeddings.samples import load_sample, synthetic
 from engine.tradeoff import load_sweep, save_sweep, sweep
-from engine.tradeoff.losses import changes_of_query, losses
+from engine.tradeoff.queries.losses import changes_of_query, losses
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from engine.embeddings import EmbeddingSet, inspect_health
 from engine.embeddings.samples import synthetic
 from engine.tradeoff import save_sweep, sweep
-from engine.tradeoff.cost_options import kept_estimates
 from engine.tradeoff.panels import PANELS, panel_answers, panel_runs
+from engine.tradeoff.size.options import kept_estimates
 from engine.workspace import Workspace
 from pages.shell.state import HeldSet
 

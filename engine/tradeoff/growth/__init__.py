@@ -1,0 +1,1 @@
+"""What larger corpora would show: measured subsamples and the forecast from them."""

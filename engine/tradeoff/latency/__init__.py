@@ -1,0 +1,1 @@
+"""How long a single query takes on each serving path at each dimension."""

@@ -1,0 +1,1 @@
+"""Whether the embeddings nest: the prefix against random subsets, the tail and PCA."""

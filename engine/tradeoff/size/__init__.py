@@ -1,0 +1,1 @@
+"""What every dimension and code type costs: bytes, the shortlist that reaches full quality, money."""
