@@ -244,8 +244,8 @@ def _point(
 
 def _order_sentence(order: Order, half: NestPoint, overall: Interval, *, full: int) -> str:
     found = (
-        f"at {half.dim} of {full} dims the prefix keeps {half.prefix.mean:.1%} of the neighbours, a random subset of "
-        f"that size {half.random.mean:.1%}: a gain of {_points_of(half.order_gain)}; {_points_of(overall)} on average "
+        f"at {half.dim} of {full} dims the prefix keeps {100 * half.prefix.mean:.1f} % of the neighbours, a random subset of "
+        f"that size {100 * half.random.mean:.1f} %: a gain of {_points_of(half.order_gain)}; {_points_of(overall)} on average "
         "over the sizes"
     )
     if order == "ordered":
@@ -259,7 +259,7 @@ def _order_sentence(order: Order, half: NestPoint, overall: Interval, *, full: i
 
 def _projection_sentence(half: NestPoint, overall: Interval, *, wins: bool, ordered: bool) -> str:
     found = (
-        f"PCA fitted on the corpus keeps {half.projection.mean:.1%} at {half.dim} dims, a gain of "
+        f"PCA fitted on the corpus keeps {100 * half.projection.mean:.1f} % at {half.dim} dims, a gain of "
         f"{_points_of(half.projection_gain)} over the prefix; {_points_of(overall)} on average over the sizes"
     )
     if not wins:
