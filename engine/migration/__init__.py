@@ -1,0 +1,1 @@
+"""Move vectors between databases without losing a row, and search both while they move."""
