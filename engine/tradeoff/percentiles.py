@@ -72,9 +72,12 @@ def percentile_ranks(n: int, share: float, *, confidence: float = CONFIDENCE) ->
     # n·share may come out a rounding error above a whole number: 0.29 * 100 is 29.000000000000004.
     rank = min(n, max(1, math.ceil(round(n * share, 9))))
     tail = (1 - confidence) / 2
-    at_most = bdtr(np.arange(n, dtype=np.float64), n, share)  # P(B <= b) for b below n
-    low = int(np.searchsorted(at_most, tail, side="right"))
-    high = int(np.searchsorted(at_most, 1 - tail, side="left")) + 1
+    # Every bound lies within twelve standard deviations; with millions of samples the rest would cost a lot.
+    reach = 30 + 12 * math.sqrt(n * share * (1 - share))
+    first, stop = max(0, math.floor(rank - reach)), min(n, math.ceil(rank + reach))
+    at_most = bdtr(np.arange(first, stop, dtype=np.float64), n, share)  # P(B <= b) for b below n
+    low = first + int(np.searchsorted(at_most, tail, side="right"))
+    high = first + int(np.searchsorted(at_most, 1 - tail, side="left")) + 1
     if low < 1 or high > n:
         enough = math.ceil(math.log(tail) / math.log(max(share, 1 - share)))
         reason = f"p{100 * share:g} has no two-sided limit below {enough:,} samples; there are {n:,}"
