@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine import __version__, terminal
+from engine.commands.flags import flags_app
+from engine.commands.migrate import migrate, search
 from engine.commands.options import Json, Seed, WorkspaceFolder
 from engine.embeddings import METRICS, RECIPES, Columns, load
 from engine.embeddings.samples import load_sample
@@ -39,6 +41,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(flags_app, name="flags")
+app.command()(migrate)
+app.command()(search)
 
 
 def main() -> None:

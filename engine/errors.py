@@ -16,6 +16,7 @@
     ├── FlagError                   a flag, variant or flag file cannot be what was asked
     ├── RolloutError                a rollout cannot take this step now
     ├── StoreError                  a vector database cannot do what was asked
+    │   └── StoreUnavailableError   it cannot be reached now; the same call may succeed later
     ├── MigrationError              a migration cannot go on
     └── CancelledError              the user asked the work to stop
 
@@ -133,6 +134,10 @@ class RolloutError(EngineError):
 
 class StoreError(EngineError):
     """A vector database cannot do what was asked."""
+
+
+class StoreUnavailableError(StoreError):
+    """A vector database cannot be reached now, or is busy; the same call may succeed later."""
 
 
 class MigrationError(EngineError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,3 +14,13 @@ WorkspaceFolder = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Actor = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who asks; your login name by default.")]
+
+
+def actor_name(given: str | None) -> str:
+    """Return who asks, for the audit log: `given` by --by, else the login name."""
+    if given is not None:
+        return given
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container whose user has no name
+        return "unknown"

@@ -1,0 +1,297 @@
+"""Addresses of stores: parse them, show them without their secrets, and open what they name.
+
+::
+
+    postgresql://user@host:5432/database#table        postgresql://user@/database?host=/run/postgresql#schema.table
+    lancedb:///absolute/folder#table                  file:///absolute/vectors.npy
+    qdrant://host:6333#collection                     qdrant:///absolute/folder#collection
+
+Columns are found by themselves; where several could be meant they are named: ``?id=doc_id&vector=emb&payload=meta&
+updated_at=changed``. Parts that hold ``/ ? # @ %`` are percent-encoded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from engine.errors import ParameterError, PathError
+from engine.migration.stores.failures import missing_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from urllib.parse import SplitResult
+
+    from engine.migration.stores.protocol import StoreKind, VectorStore
+
+Role = Literal["source", "target"]
+
+LONGEST_URL = 4096
+
+_KINDS: dict[str, StoreKind] = {
+    "postgresql": "pgvector",
+    "postgres": "pgvector",
+    "lancedb": "lancedb",
+    "qdrant": "qdrant",
+    "file": "files",
+}
+_COLUMNS = ("id", "vector", "payload", "updated_at")
+_OPTIONS: dict[StoreKind, tuple[str, ...]] = {
+    "pgvector": ("host", "port", "sslmode", "sslrootcert", *_COLUMNS),
+    "lancedb": _COLUMNS,
+    "qdrant": ("tls", "vector"),
+    "files": ("id", "vector", "payload", "updated_at"),
+}
+_EXAMPLES: dict[StoreKind, str] = {
+    "pgvector": "postgresql://user@host/database#table",
+    "lancedb": "lancedb:///absolute/folder#table",
+    "qdrant": "qdrant://host:6333#collection or qdrant:///absolute/folder#collection",
+    "files": "file:///absolute/vectors.npy",
+}
+_SCHEME = re.compile(r"([a-z]+)://", re.IGNORECASE)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreUrl:
+    """The parts of a store's URL. `password` came with it and is never shown; `path` is set for stores on disk."""
+
+    kind: StoreKind
+    table: str
+    path: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    database: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    password: str | None = field(default=None, repr=False)
+
+    def option(self, name: str) -> str | None:
+        """Return an option of the URL; None when it was not given."""
+        return dict(self.options).get(name)
+
+    def __str__(self) -> str:
+        """Return the URL without the password; parsing it gives the same store."""
+        scheme = {"pgvector": "postgresql", "files": "file"}.get(self.kind, self.kind)
+        authority = ""
+        if self.path is None:
+            host = f"[{self.host}]" if self.host and ":" in self.host else quote(self.host or "", safe="")
+            authority = (f"{quote(self.user, safe='')}@" if self.user else "") + host
+            authority += f":{self.port}" if self.port is not None else ""
+        path = quote(str(self.path)) if self.path is not None else ""
+        path += f"/{quote(self.database, safe='')}" if self.database else ""
+        query = f"?{urlencode(self.options, quote_via=quote)}" if self.options else ""
+        table = f"#{quote(self.table, safe='')}" if self.kind != "files" else ""
+        return f"{scheme}://{authority}{path}{query}{table}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreSecrets:
+    """What opens a store and is never shown, stored or quoted."""
+
+    password: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_environment(cls, role: Role | None = None, *, environ: Mapping[str, str] = os.environ) -> StoreSecrets:
+        """Read ``DIMSHIFT_SOURCE_PASSWORD`` (or ``TARGET``, by `role`), else ``DIMSHIFT_STORE_PASSWORD``; keys alike.
+
+        API keys are called ``..._API_KEY``, and ``QDRANT_API_KEY`` is read last. PostgreSQL's own ``PGPASSWORD`` and
+        password file work as everywhere.
+        """
+        prefixes = [f"DIMSHIFT_{role.upper()}", "DIMSHIFT_STORE"] if role else ["DIMSHIFT_STORE"]
+
+        def first(*names: str) -> str | None:
+            return next((environ[name] for name in names if environ.get(name)), None)
+
+        return cls(
+            password=first(*(f"{prefix}_PASSWORD" for prefix in prefixes)),
+            api_key=first(*(f"{prefix}_API_KEY" for prefix in prefixes), "QDRANT_API_KEY"),
+        )
+
+
+def parse_url(url: str) -> StoreUrl:
+    """Return the parts of a store's URL.
+
+    Raises
+    ------
+    ParameterError
+        When it names no store. The URL itself is never quoted: it may hold a password.
+    """
+    scheme = _SCHEME.match(url)
+    kind = _KINDS.get(scheme[1].lower()) if scheme else None
+    if kind is None or len(url) > LONGEST_URL:
+        raise ParameterError(
+            "a store's URL must begin with postgresql://, lancedb://, qdrant:// or file://",
+            found=scheme[1] if scheme and kind is None else None,
+            hint=f"Write it as {', '.join(_EXAMPLES.values())}",
+        )
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in unquote(url)):
+        raise _bad(kind, "must hold no control characters")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _bad(kind, "must have a host and a port number") from None
+    options = _options(kind, parts)
+    table = unquote(parts.fragment)
+    if kind == "files":
+        if parts.fragment:
+            raise _bad(kind, "ends with the file's path, without #")
+        return StoreUrl(kind=kind, table=Path(unquote(parts.path)).name, path=_path(kind, parts), options=options)
+    if not table:
+        raise _bad(kind, "must end with # and the name of the table")
+    if kind == "lancedb" or (kind == "qdrant" and not parts.netloc):
+        return StoreUrl(kind=kind, table=_plain_name(kind, table), path=_path(kind, parts), options=options)
+    return _network_url(kind, parts, port, table, options)
+
+
+def shown(url: str) -> str:
+    """Return the URL without its password, or a few words where it is none, for messages and records."""
+    try:
+        return str(parse_url(url))
+    except ParameterError:
+        return "(not a store's URL)"
+
+
+def open_store(
+    url: str | StoreUrl,
+    *,
+    secrets: StoreSecrets | None = None,
+    role: Role | None = None,
+    data_root: Path | None = None,
+    timeout_s: float = 300.0,
+) -> VectorStore:
+    """Return the store that `url` names; nothing is connected or read yet.
+
+    `secrets` are taken from the environment for `role` when they are not given; a password within the URL goes first.
+    With `data_root`, files and folders must lie below it. `timeout_s` limits single reads, writes and searches; not
+    counts and index builds.
+
+    Raises
+    ------
+    ParameterError
+        When the URL names no store.
+    PathError
+        When a path leaves `data_root`.
+    """
+    parsed = url if isinstance(url, StoreUrl) else parse_url(url)
+    secrets = secrets or StoreSecrets.from_environment(role)
+    if parsed.password is not None:
+        secrets = StoreSecrets(password=parsed.password, api_key=secrets.api_key)
+    if parsed.path is not None and data_root is not None:
+        _check_below(data_root, parsed.path)
+    with _driver_of(parsed.kind):
+        return _opened(parsed, secrets, timeout_s)
+
+
+def _opened(url: StoreUrl, secrets: StoreSecrets, timeout_s: float) -> VectorStore:
+    match url.kind:
+        case "pgvector":
+            from engine.migration.stores.pgvector import PgvectorStore
+
+            return PgvectorStore(url, secrets=secrets, timeout_s=timeout_s)
+        case "lancedb":
+            from engine.migration.stores.lancedb import LanceStore
+
+            return LanceStore(url)
+        case "qdrant" if url.path is not None:
+            from engine.migration.stores.qdrant_folder import QdrantFolder
+
+            return QdrantFolder(url)
+        case "qdrant":
+            from engine.migration.stores.qdrant_server import QdrantServer
+
+            return QdrantServer(url, secrets=secrets, timeout_s=timeout_s)
+        case "files":
+            from engine.migration.stores.files import FileStore
+
+            return FileStore(url)
+
+
+@contextmanager
+def _driver_of(kind: StoreKind) -> Iterator[None]:
+    try:
+        yield
+    except ImportError:
+        raise missing_extra(kind) from None
+
+
+def _network_url(
+    kind: StoreKind, parts: SplitResult, port: int | None, table: str, options: tuple[tuple[str, str], ...]
+) -> StoreUrl:
+    database = unquote(parts.path.removeprefix("/"))
+    # An unencoded / or ? in a password ends the host: what follows it would be shown as the database.
+    if "@" in parts.path or "@" in parts.query:
+        raise _bad(kind, "must have special characters of its parts percent-encoded")
+    if kind == "qdrant" and database:
+        raise _bad(kind, "has no path beside the host")
+    if kind == "pgvector" and not database:
+        raise _bad(kind, "must name a database after the host")
+    if kind == "qdrant" and (parts.username or parts.password):
+        raise ParameterError(
+            "a Qdrant server takes an API key, not a user", hint="Set DIMSHIFT_STORE_API_KEY, outside of the URL"
+        )
+    return StoreUrl(
+        kind=kind,
+        table=_plain_name(kind, table) if kind == "qdrant" else table,
+        host=_host(parts.netloc),
+        port=port,
+        user=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        database=database or None,
+        options=options,
+    )
+
+
+def _host(netloc: str) -> str | None:
+    # urlsplit's own hostname is lower-cased, which spoils the path of a socket.
+    place = netloc.rpartition("@")[2]
+    host = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
+    return unquote(host) or None
+
+
+def _options(kind: StoreKind, parts: SplitResult) -> tuple[tuple[str, str], ...]:
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    unknown = [name for name, _ in given if name not in _OPTIONS[kind]]
+    if unknown or len(dict(given)) != len(given):
+        raise ParameterError(
+            f"options of a {kind} URL are {', '.join(_OPTIONS[kind])}, each once",
+            # What is not a plain word may be the rest of a password.
+            found=unknown[0] if unknown and unknown[0].isidentifier() and "@" not in parts.query else None,
+        )
+    return tuple((name, value) for name, value in given if value)
+
+
+def _path(kind: StoreKind, parts: SplitResult) -> Path:
+    path = Path(unquote(parts.path))
+    if parts.netloc not in {"", "localhost"} or not path.is_absolute() or len(path.parts) < 2:
+        raise _bad(kind, "must hold an absolute path")
+    return path
+
+
+def _plain_name(kind: StoreKind, table: str) -> str:
+    # These names become folders, or part of an address.
+    if not _PLAIN_NAME.fullmatch(table) or len(table) > 255:
+        raise ParameterError(
+            f"the table in a {kind} URL must be of letters, digits, _, - and .", found=table, hint="Rename it"
+        )
+    return table
+
+
+def _check_below(data_root: Path, path: Path) -> None:
+    if not path.resolve().is_relative_to(data_root.resolve()):
+        raise PathError(
+            "a store on disk must lie below the data root, symlinks followed",
+            found=path,
+            hint="Set DIMSHIFT_DATA_ROOT to a folder that holds it",
+        )
+
+
+def _bad(kind: StoreKind, rule: str) -> ParameterError:
+    return ParameterError(f"a {kind} URL {rule}", hint=f"Write it as {_EXAMPLES[kind]}")
