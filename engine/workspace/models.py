@@ -1,7 +1,7 @@
 """The tables of a workspace, portable between SQLite and PostgreSQL.
 
 A change here needs a migration in ``migrations/versions`` and a new `engine.workspace.database.HEAD`; a test compares
-the two. Rooms that come later (flags, rollout, audit log) add their tables to the same `Base`.
+the two.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, Index, Integer, MetaData, String
+from sqlalchemy import JSON, BigInteger, DateTime, Float, Index, Integer, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -55,13 +55,18 @@ class Base(DeclarativeBase):
 
 
 class WorkspaceRow(Base):
-    """The single row that tells this workspace from every other; written by the first migration."""
+    """The single row that tells this workspace from every other; written by the first migration.
+
+    `audit_seq` and `audit_hash` are those of the newest audit event. Whoever changes records holds this row's lock.
+    """
 
     __tablename__ = "workspace"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_with: Mapped[str] = mapped_column(String(32))
+    audit_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    audit_hash: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class RunRow(Base):
@@ -104,3 +109,48 @@ class DatasetRow(Base):
     unknown_queries: Mapped[int] = mapped_column(BigInteger)
     unknown_docs: Mapped[int] = mapped_column(BigInteger)
     files: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+
+
+class RecordRow(Base):
+    """A versioned JSON document; `body` is None once it was removed, so that its versions are never given out again."""
+
+    __tablename__ = "records"
+
+    kind: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    body: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuditRow(Base):
+    """An audit event, text as it was hashed. Triggers refuse every UPDATE and DELETE."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index(None, "kind", "key", "seq"),)
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at: Mapped[str] = mapped_column(String(32))
+    actor: Mapped[str] = mapped_column(String(200))
+    action: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(Text)
+    before: Mapped[str] = mapped_column(Text)
+    after: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[str] = mapped_column(Text)
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class EntryRow(Base):
+    """One value of an append-only series. Triggers refuse every UPDATE and DELETE."""
+
+    __tablename__ = "entries"
+    __table_args__ = (UniqueConstraint("stream", "key"), Index(None, "stream", "seq"))
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    stream: Mapped[str] = mapped_column(String(200))
+    key: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    body: Mapped[str] = mapped_column(Text)

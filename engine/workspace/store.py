@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from engine.errors import ParameterError, RunNotFoundError, WorkspaceError
-from engine.workspace import database
+from engine.workspace import audit, database
 from engine.workspace.artefacts import ArtefactFolders
 from engine.workspace.datasets import (
     checked_sha256,
@@ -25,7 +25,8 @@ from engine.workspace.datasets import (
     new_dataset_row,
     stored_dataset,
 )
-from engine.workspace.models import DatasetRow, RunRow
+from engine.workspace.models import DatasetRow, RunRow, WorkspaceRow
+from engine.workspace.records import Ledger
 from engine.workspace.runs import array_files, checked_run_id, new_run_row, run_not_found, run_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from engine.embeddings import EmbeddingSet
+    from engine.workspace.audit import AuditCheck, AuditEvent
     from engine.workspace.datasets import StoredDataset
     from engine.workspace.runs import Run
 
@@ -107,6 +109,48 @@ class Workspace:
         """Open one transaction that writes: all of it is kept, or nothing when an exception leaves the block."""
         with database.translated(), Session(self._writer) as session, session.begin():
             yield session
+
+    @contextmanager
+    def recording(self) -> Iterator[Ledger]:
+        """Open one transaction that changes records and series; changes of several processes follow one another.
+
+        All of it is kept, records and audit events alike, or nothing when an exception leaves the block.
+        """
+        with self.writing() as session:
+            yield Ledger(session, clock=self._now, writes=True)
+
+    @contextmanager
+    def records(self) -> Iterator[Ledger]:
+        """Open one consistent view of records and series."""
+        with self._snapshot() as session:
+            yield Ledger(session, clock=self._now, writes=False)
+
+    def audit(
+        self,
+        *,
+        kind: str | Collection[str] | None = None,
+        key: str | None = None,
+        after: int = 0,
+        limit: int = 1000,
+        newest_first: bool = False,
+    ) -> tuple[AuditEvent, ...]:
+        """Return at most `limit` audit events after number `after`, of some kinds and one key when given."""
+        with self.reading() as session:
+            return audit.events(session, kind=kind, key=key, after=after, limit=limit, newest_first=newest_first)
+
+    def audit_head(self) -> int:
+        """Return the number of the newest audit event, 0 before the first; cheap enough to ask all the time."""
+        with self.reading() as session:
+            return session.scalars(select(WorkspaceRow.audit_seq)).one()
+
+    def check_audit(self) -> AuditCheck:
+        """Walk the whole audit log and say whether any event or record was altered, removed or put in another place.
+
+        Also changes made past the triggers show. Somebody who may write to the database can still rewrite the whole
+        log from a point on: compare the newest hash with one that was kept elsewhere, as in the flag file.
+        """
+        with self._snapshot() as session:
+            return audit.check_chain(session)
 
     def save_run(
         self,
@@ -220,6 +264,15 @@ class Workspace:
             folder = row.folder
             session.delete(row)
         self._dataset_folders.remove(folder)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Session]:
+        with self.reading() as session:
+            if (
+                self._engine.dialect.name == "postgresql"
+            ):  # where every statement else sees what was committed meanwhile
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
 
     def _now(self) -> datetime:
         moment = self._clock()

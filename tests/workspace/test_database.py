@@ -144,7 +144,7 @@ def test_newer_workspace_is_refused(workspace: Workspace) -> None:
     workspace.close()
     with _sqlite(workspace) as connection:
         connection.execute("UPDATE dimshift_version SET version_num = '9876'")
-    with pytest.raises(WorkspaceError, match=r"newer Dimshift.*9876.*0001.*Upgrade Dimshift"):
+    with pytest.raises(WorkspaceError, match=rf"newer Dimshift.*9876.*{database.HEAD}.*Upgrade Dimshift"):
         Workspace.open(workspace.folder)
     assert _sqlite(workspace).execute("SELECT version_num FROM dimshift_version").fetchone() == ("9876",)
 
