@@ -1,0 +1,111 @@
+"""A workspace with flags for every test, users to evaluate, and a way to run code in another process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.flags import Flag, FlagStore
+from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIMSHIFT_WORKSPACE", raising=False)
+    monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """Return an empty workspace below `tmp_path`; its clock moves on by a second whenever it is read."""
+    moment = datetime(2026, 11, 22, 15, 30, 12, tzinfo=UTC)
+
+    def clock() -> datetime:
+        nonlocal moment
+        moment += timedelta(seconds=1)
+        return moment
+
+    with Workspace.open(tmp_path / "workspace", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> FlagStore:
+    """Return the flags of that workspace, which look for changes at every evaluation."""
+    return FlagStore(workspace, refresh_s=0)
+
+
+@pytest.fixture
+def flag() -> Flag:
+    """Return a boolean flag, off by default."""
+    return Flag(
+        key="ranker", kind="boolean", variants={"on": True, "off": False}, default_variant="off", safe_variant="off"
+    )
+
+
+@pytest.fixture
+def dim_flag() -> Flag:
+    """Return an integer flag with three variants."""
+    return Flag(
+        key="dims",
+        kind="integer",
+        variants={"full": 3072, "half": 1536, "quarter": 768},
+        default_variant="half",
+        safe_variant="full",
+    )
+
+
+@pytest.fixture(scope="session")
+def user_ids() -> list[str]:
+    """Return 20,000 ids as logs have them: numbers, e-mail addresses, Unicode, spaces, very long ones, and none."""
+    ids = [
+        "",
+        " ",
+        "null",
+        "0",
+        "-1",
+        "true",
+        "\0",
+        "a\nb",
+        "x" * 300,
+        "ユーザー",
+        "Ω≈ç√",
+        "👩‍💻",
+        "é",
+        "e\u0301",
+        "\u202eabc",
+    ]
+    ids += [f"user-{n}" for n in range(8000)] + [str(n) for n in range(8000)]
+    ids += [f"{'ünï' * (n % 40)}{n}@exämple.org" for n in range(20_000 - len(ids))]
+    return ids
+
+
+@pytest.fixture
+def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a function that starts Python on a piece of code, with arguments, and ends it after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
