@@ -10,14 +10,14 @@ import numpy as np
 
 from engine.errors import ParameterError
 from engine.experiment import sentences
-from engine.experiment.cumulative import by_day
+from engine.experiment.cumulative import by_day, days_until
 from engine.experiment.evidence import evidence_of
 from engine.experiment.gates import check_gates, split_of
 from engine.experiment.judging import adjusted, judge_metric, overall
 from engine.experiment.latency_changes import latency_results
 from engine.experiment.notes import assumptions_of, warnings_of
 from engine.experiment.power import days_needed
-from engine.experiment.results import Analysis, ArmRow, Peeking, PeekingRow
+from engine.experiment.results import Analysis, ArmRow, Peeking, PeekingRow, judged_of
 from engine.experiment.segment_changes import segment_results, stratified_by_segment, stratified_by_stage
 from engine.experiment.sequential import MAX_LOOKS, peeking_false_positive_rate
 from engine.experiment.settings import AnalysisSettings
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.experiment.events import Events
-    from engine.experiment.results import LatencyResult, MetricResult, SegmentResult, Stratified
+    from engine.experiment.results import Daily, LatencyResult, MetricResult, SegmentResult, Stratified
     from engine.experiment.settings import Metric
     from engine.experiment.stages import Floats
     from engine.progress import Cancelled, Progress
@@ -171,12 +171,13 @@ def _read(case: _Case, *, progress: Progress, cancelled: Cancelled) -> Analysis:
     settings, stages, events = case.settings, case.stages, case.events
     stop_if(cancelled)
     progress(0.6, "checking the split")
-    gates = check_gates(stages, arms=case.arms, shares=case.shares, settings=settings)
+    gates = check_gates(stages, arms=case.arms, shares=case.shares, settings=settings, knows_users=events is not None)
     is_readable = all(gate.is_passed for gate in gates)
     inflation = _inflation(case)
     users_per_day = settings.users_per_day or (_users_per_day(stages) if case.dates else None)
     progress(0.65, "comparing the arms")
-    found = _findings(case, inflation, users_per_day, cancelled=cancelled) if is_readable else _Findings()
+    daily = by_day(stages, dates=case.dates, settings=settings, inflation=inflation, with_metrics=is_readable)
+    found = _findings(case, inflation, daily, cancelled=cancelled) if is_readable else _Findings()
     verdict = overall(found.metrics, found.latencies, settings)
     head = sentences.headline(verdict, found.metrics, found.latencies, settings)
     head = head if is_readable else sentences.broken(gates)
@@ -196,7 +197,7 @@ def _read(case: _Case, *, progress: Progress, cancelled: Cancelled) -> Analysis:
         users_per_day=users_per_day,
         metrics=found.metrics,
         latencies=found.latencies,
-        daily=by_day(stages, dates=case.dates, settings=settings, inflation=inflation, with_metrics=is_readable),
+        daily=daily,
         segments=found.segments,
         stratified=found.stratified,
         detected_stages=detected_stages(new_users, threshold=settings.srm_threshold) if not settings.stages else (),
@@ -211,9 +212,7 @@ def _read(case: _Case, *, progress: Progress, cancelled: Cancelled) -> Analysis:
     )
 
 
-def _findings(
-    case: _Case, inflation: Mapping[Metric, Floats], users_per_day: float | None, *, cancelled: Cancelled
-) -> _Findings:
+def _findings(case: _Case, inflation: Mapping[Metric, Floats], daily: Daily, *, cancelled: Cancelled) -> _Findings:
     settings, stages = case.settings, case.stages
     sums = by_stage(stages)
     metrics = [
@@ -223,8 +222,8 @@ def _findings(
     stop_if(cancelled)
     latencies = () if case.events is None else latency_results(case.events, stages, settings=settings)
     stop_if(cancelled)
-    metrics = [replace(one, further_days=_days(one.further_users, users_per_day)) for one in metrics]
-    latencies = tuple(replace(one, further_days=_days(one.further_users, users_per_day)) for one in latencies)
+    metrics = [replace(one, further_days=_days(one, case, daily)) for one in metrics]
+    latencies = tuple(replace(one, further_days=_days(one, case, daily)) for one in latencies)
     final_metrics, final_latencies = adjusted(metrics, latencies)
     return _Findings(
         metrics=tuple(_worded(one, settings) for one in final_metrics),
@@ -250,7 +249,7 @@ def _worded(result: MetricResult, settings: AnalysisSettings) -> MetricResult:
 
 def _details(case: _Case, found: _Findings) -> tuple[str, ...]:
     simulated = (sentences.SIMULATED,) if case.events is not None and case.events.is_simulated else ()
-    judged = [one.sentence for one in (*found.metrics, *found.latencies) if one.is_judged]
+    judged = [one.sentence for one in judged_of(found.metrics, found.latencies)]
     reversed_ones = [one.sentence for one in found.stratified if one.is_reversed]
     return (*simulated, *judged, *reversed_ones)
 
@@ -268,10 +267,17 @@ def _users_per_day(stages: Sequence[UserSums]) -> float | None:
     return float(new.mean()) if new.any() else None
 
 
-def _days(further_users: int | None, users_per_day: float | None) -> int | None:
-    if further_users is None or users_per_day is None:
+def _days(result: MetricResult | LatencyResult, case: _Case, daily: Daily) -> int | None:
+    """Return how many more days settle what is undecided: at the traffic that was stated, else at the observed one."""
+    if result.further_users is None:
         return None
-    return days_needed(further_users, users_per_day, share=1.0)
+    if case.settings.users_per_day is not None:
+        return days_needed(result.further_users, case.settings.users_per_day, share=1.0)
+    if not case.dates:
+        return None
+    users = sum(int(stage.seen_users.sum()) for stage in case.stages)
+    band = next((one for one in daily.metrics if one.key == result.key), None)
+    return days_until(result.further_users / max(1, users), band, daily.n_queries.sum(axis=0))
 
 
 def _peeking(n_days: int, settings: AnalysisSettings) -> Peeking:

@@ -33,7 +33,8 @@ RelevanceSource = Literal["judgements", "full dimension", "plain numbers"]
 
 _INCLINATIONS = 128
 _MOST_SCALE = 1e9
-_STEPS = 100
+_STEPS = 64
+_BLOCK_VALUES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -163,8 +164,7 @@ def inclination_nodes(spread: float) -> Float64:
         return np.ones(1)
     shape = spread**-2
     edges = gammaincinv(shape, np.linspace(0, 1, _INCLINATIONS + 1))
-    nodes: Float64 = _INCLINATIONS * np.diff(gammainc(shape + 1, edges))
-    return nodes
+    return _INCLINATIONS * np.diff(np.asarray(gammainc(shape + 1, edges), np.float64))
 
 
 def _plain_model(settings: TrafficSettings) -> ClickModel:
@@ -253,9 +253,11 @@ def _any_click(attraction: Float64, examined: Float64) -> Float64:
 
 def _mean_click(rates: Float64, popularity: Float64, nodes: Float64) -> float:
     """Return the mean over queries and people, whose probability of a click is at most 1."""
+    at_once = max(1, _BLOCK_VALUES // len(rates))
     total = 0.0
-    for node in nodes:  # one at a time, since queries may be many
-        total += float(np.minimum(1, node * rates) @ popularity)
+    for start in range(0, len(nodes), at_once):
+        clicks = np.minimum(1, np.multiply.outer(nodes[start : start + at_once], rates))
+        total += float((clicks @ popularity).sum())
     return total / len(nodes)
 
 
@@ -270,6 +272,8 @@ def _solve(mean_of: Callable[[float], float], wanted: float) -> float:
             found=f"{100 * wanted:.3g} % stated, {100 * reached:.3g} % at most",
             hint="State a lower CTR, show more results, or let irrelevant documents be more attractive",
         )
+    if wanted > 1 - 1e-9:  # also people less inclined than any of the nodes click then
+        return _MOST_SCALE
     low, high = np.log(1e-12), np.log(_MOST_SCALE)
     for _ in range(_STEPS):
         middle = (low + high) / 2

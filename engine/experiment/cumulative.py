@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from engine.experiment.user_sums import Counts, UserSums
 
     Floats = npt.NDArray[np.float64]
+
+_TREND_DAYS = 7
+_MOST_DAYS = 36_500  # nobody plans for more than a century
 
 
 def by_day(
@@ -81,3 +85,23 @@ def _metric(
 def _known(values: Floats) -> Floats:
     """Return `values` with NaN for an infinite bound, and -100 % for what lies below."""
     return np.where(np.isfinite(values), np.maximum(values, -1.0), np.nan)
+
+
+def days_until(growth: float, metric: DailyMetric | None, queries_by_day: npt.NDArray[np.int64]) -> int | None:
+    """Return how many more days of the same traffic make what is known grow by the share `growth` of what it is now.
+
+    What is known is 1 / (width of the fixed band)², and its pace that of the last week; so users who come back count
+    for what they add. Without a band (`metric` None, or too few events) it is the number of queries. None when it
+    stands still.
+    """
+    known = np.cumsum(queries_by_day).astype(np.float64)
+    if metric is not None and np.isfinite(metric.high[-1] - metric.low[-1]):
+        with_band = np.isfinite(metric.high - metric.low)
+        width = np.where(with_band, metric.high - metric.low, 1.0)
+        known = np.where(with_band, 1 / width**2, 0.0)
+    week = min(_TREND_DAYS, len(known))
+    before = known[-week - 1] if len(known) > week else 0.0
+    pace = float(known[-1] - before) / week
+    if pace <= 0 or growth * known[-1] / pace > _MOST_DAYS:
+        return None
+    return math.ceil(growth * float(known[-1]) / pace)

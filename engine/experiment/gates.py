@@ -26,12 +26,17 @@ def check_gates(
     arms: Sequence[str],
     shares: Sequence[float] | None,
     settings: AnalysisSettings,
+    knows_users: bool = True,
 ) -> tuple[Gate, ...]:
     """Check the split of users, users of both arms and, without a planned ramp, that the split stays over the days.
 
-    `shares` are the intended ones of the arms, of a constant split; None where nobody knows them.
+    `shares` are the intended ones of the arms, of a constant split; None where nobody knows them. Plain totals do not
+    tell users apart (`knows_users` False): then only the split can be checked.
     """
-    gates = [_split(stages, arms, shares, settings), _one_arm(stages, settings)]
+    gates = [_split(stages, arms, shares, settings)]
+    if not knows_users:
+        return tuple(gates)
+    gates.append(_one_arm(stages, settings))
     if not settings.stages:
         gates.append(_steady(stages[0].new_users, arms, settings))
     return tuple(gates)

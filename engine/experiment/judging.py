@@ -12,7 +12,7 @@ from engine.experiment.checks import finite, quantile_of
 from engine.experiment.evidence import NOTHING, direction_of, estimate_of, read
 from engine.experiment.power import further_users
 from engine.experiment.proportions import compare_proportions, non_inferiority_ratio
-from engine.experiment.results import ArmValue, ClassicTest, Estimate, MetricResult
+from engine.experiment.results import ArmValue, ClassicTest, Estimate, MetricResult, judged_of
 from engine.experiment.sequential import sequential_half_width
 from engine.experiment.settings import is_loss_up, metric_name
 from engine.tradeoff.verdicts import holm
@@ -88,7 +88,7 @@ def adjusted(
     metrics: Sequence[MetricResult], latencies: Sequence[LatencyResult]
 ) -> tuple[tuple[MetricResult, ...], tuple[LatencyResult, ...]]:
     """Return the results with Holm's adjustment over everything that the overall verdict counts."""
-    judged = [one for one in (*metrics, *latencies) if one.is_judged]
+    judged = judged_of(metrics, latencies)
     harm = adjust({one.key: one.harm_p for one in judged})
     change = adjust({one.key: one.change_p for one in metrics if one.is_judged})
     return (
@@ -105,7 +105,7 @@ def overall(metrics: Sequence[MetricResult], latencies: Sequence[LatencyResult],
     "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24). Harmful as soon as one is harmful,
     which does take a correction: Holm's.
     """
-    judged = [one for one in (*metrics, *latencies) if one.is_judged]
+    judged = judged_of(metrics, latencies)
     level = (1 - settings.confidence) / 2
     if any(one.verdict == "harmful" and one.harm_holm_p is not None and one.harm_holm_p < level for one in judged):
         return "harmful"

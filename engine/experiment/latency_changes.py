@@ -57,7 +57,7 @@ def _percentiles(
 
     starts = events.day_starts()
     rows = slice(int(starts[stage.first_day]), int(starts[stage.first_day + len(stage.cumulative)]))
-    room = int(stage.total[arm, QUERIES])
+    room = int(stage.total[arm, QUERIES]) + 1
     users, values = np.empty(room, np.int32), np.empty(room, np.float32)
     latency = np.asarray(events.latency_ms)[rows]
     n = take_arm(events.user[rows], events.arm[rows], latency, arm, stage.both_arms, users, values)

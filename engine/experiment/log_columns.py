@@ -109,7 +109,7 @@ def find_columns(names: Sequence[str], chosen: LogColumns | None = None) -> LogC
     given = {} if chosen is None else chosen.named()
     _check_chosen(names, given)
     free = {_plain(name): name for name in reversed(names) if name not in given.values()}
-    found, ambiguous, missing = dict(given), {}, {}
+    found, ambiguous = dict(given), {}
     for role, synonyms in _NAMES.items():
         if role in given:
             continue
@@ -118,8 +118,8 @@ def find_columns(names: Sequence[str], chosen: LogColumns | None = None) -> LogC
             found[role] = fitting[0]
         elif fitting:
             ambiguous[role] = tuple(fitting)
-        elif role in REQUIRED:
-            missing[role] = _closest(role, free)
+    left = {plain: name for plain, name in free.items() if name not in found.values()}
+    missing = {role: _closest(role, left) for role in REQUIRED if role not in found and role not in ambiguous}
     columns = replace(LogColumns(), **found)
     return LogCandidates(
         names=tuple(names),

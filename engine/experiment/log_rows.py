@@ -14,6 +14,7 @@ from engine.experiment.log_values import Flags, coded, read_flags, read_ids, rea
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     import numpy.typing as npt
 
@@ -27,7 +28,7 @@ NO_USER, NO_TIME, NO_VARIATION = "no user id", "a timestamp that cannot be read"
 OTHER_EXPERIMENT = "another experiment"
 
 _MOST_NAMES = 1000
-_PENDING_IDS = 1 << 22
+_PENDING_IDS = 1 << 21
 
 
 @dataclass
@@ -67,38 +68,46 @@ class Names:
 
 
 class UserIds:
-    """Numbers the users over all batches; ids are spelled out for a few million rows at a time."""
+    """Numbers the users over all batches, a few million rows at a time, on a thread of `pool` while reading goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
         self._pending: list[Any] = []
         self._n_pending = 0
-        self._coded: list[Any] = []
+        self._numbered: list[Future[Any]] = []
 
     def add(self, ids: Any) -> None:
         """Add the ids of further rows."""
         self._pending.append(ids)
         self._n_pending += len(ids)
         if self._n_pending >= _PENDING_IDS:
-            self._encode()
+            self._number_pending()
 
     def finish(self) -> tuple[npt.NDArray[np.int32], Any]:
         """Return the number of each row's user, and the ids (U,), every one once."""
         import pyarrow as pa
 
-        self._encode()
-        if not self._coded:
+        self._number_pending()
+        numbered = [future.result() for future in self._numbered]
+        if not numbered:
             return np.zeros(0, np.int32), pa.array([], pa.string())
-        unified = pa.chunked_array(self._coded).unify_dictionaries()
+        unified = pa.chunked_array(numbered).unify_dictionaries()
         user = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in unified.chunks])
         return user.astype(np.int32, copy=False), unified.chunks[-1].dictionary
 
-    def _encode(self) -> None:
-        import pyarrow as pa
-
+    def _number_pending(self) -> None:
         if self._pending:
-            encoded = pa.chunked_array(self._pending).dictionary_encode()
-            self._coded += encoded.chunks
+            self._numbered.append(self._pool.submit(_numbered, self._pending))
             self._pending, self._n_pending = [], 0
+
+
+def _numbered(pieces: list[Any]) -> Any:
+    import pyarrow as pa
+
+    chunks = pa.chunked_array(pieces).dictionary_encode().chunks
+    codes = pa.concat_arrays([chunk.indices for chunk in chunks])
+    # One chunk, because unifying costs a look at all ids for each.
+    return pa.DictionaryArray.from_arrays(codes, chunks[-1].dictionary)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -109,6 +118,7 @@ class LogRows:
     columns: LogColumns
     per_ms: float
     experiment: str | None
+    pool: ThreadPoolExecutor
     n_read: int = 0
     n_counts: int = 0
     n_empty_flags: int = 0
@@ -117,7 +127,7 @@ class LogRows:
 
     def __post_init__(self) -> None:
         self.days = DayReader(self.name)
-        self.users = UserIds()
+        self.users = UserIds(self.pool)
         self.variations = Names(self.name, self.columns.variation_id or "")
         self.experiments = Names(self.name, self.columns.experiment_id or "")
         self.segments = Names(self.name, self.columns.segment or "")
@@ -209,7 +219,7 @@ class LogRows:
         n_rows = int(wrong.sum())
         if n_rows:
             row = int(np.argmax(wrong))
-            example = "" if values is None else str(values[row].as_py())
+            example = "" if values is None else _spelled(values, row)
             noted = self.reasons.setdefault(reason, _Skipped(first_row=first_row + row, example=example))
             noted.n_rows += n_rows
         return ~wrong
@@ -222,6 +232,13 @@ def _decoded(values: Any) -> Any:
     import pyarrow as pa
 
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _spelled(values: Any, row: int) -> str:
+    try:
+        return str(values[row].as_py())
+    except (OverflowError, ValueError):  # a date beyond what Python counts
+        return "a date out of range"
 
 
 def _has_text(ids: Any) -> Bools:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.embeddings.readers.parquet_footer import PARQUET_MAGIC, read_footer
-from engine.errors import FormatError
+from engine.errors import EngineError, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +21,9 @@ LONGEST_TEXT = 4096
 """Bytes of a user id or another text: longer ones are no ids, and could take any amount of memory."""
 
 NULLS = ["", "NA", "N/A", "null", "NULL", "None"]
+
+# What pyarrow raises on damaged files beside its own exceptions, such as for names that are no UTF-8.
+_DAMAGE = (ValueError, OSError, LookupError, TypeError, NotImplementedError, MemoryError, RuntimeError)
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BATCH_ROWS = 1 << 18
@@ -60,7 +63,9 @@ class LogTable:
                 for name in wanted:
                     _check_texts(self.source.name, name, batch.column(name))
                 yield batch
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except EngineError:
+            raise
+        except (pa.ArrowException, *_DAMAGE) as error:
             raise _damaged(self.source.name, error) from None
 
     def _parquet(self, wanted: Sequence[str]) -> Iterator[Any]:
@@ -130,7 +135,7 @@ def _open_parquet(source: Source) -> LogTable:
     try:
         with pq.ParquetFile(_opened(source)) as file:
             names = file.schema_arrow.names
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, *_DAMAGE) as error:
         raise _damaged(source.name, error) from None
     _check_names(source.name, names)
     return LogTable(source=source, names=tuple(names), n_rows=footer.n_rows, delimiter=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -82,22 +83,19 @@ def read_log(
         raise ParameterError("the intended share of the treatment must be between 0 and 1", found=treatment_share)
     table = open_log(_source_of(source, name))
     settled = settled_columns(table.source.name, find_columns(table.names, columns))
-    rows = LogRows(
-        name=table.source.name,
-        columns=settled,
-        per_ms=ms_per_unit(table.source.name, settled, units),
-        experiment=experiment_id,
-    )
-    for batch in table.batches(list(settled.named().values())):
-        stop_if(cancelled)
-        rows.add(batch)
-        share = _SHARE_OF_READING * min(1.0, rows.n_read / table.n_rows) if table.n_rows else 0.0
-        progress(share, f"Read {rows.n_read:,} rows")
-    _check_readable(rows)
-    progress(_SHARE_OF_READING, "Sorting the rows by day")
-    arms = _choose_arms(rows, control, treatment)
-    events = _events(rows, arms, treatment_share, experiment_id)
-    progress(1.0, "Done")
+    per_ms = ms_per_unit(table.source.name, settled, units)
+    with ThreadPoolExecutor(1) as pool:
+        rows = LogRows(name=table.source.name, columns=settled, per_ms=per_ms, experiment=experiment_id, pool=pool)
+        for batch in table.batches(list(settled.named().values())):
+            stop_if(cancelled)
+            rows.add(batch)
+            share = _SHARE_OF_READING * min(1.0, rows.n_read / table.n_rows) if table.n_rows else 0.0
+            progress(share, f"Read {rows.n_read:,} rows")
+        _check_readable(rows)
+        progress(_SHARE_OF_READING, "Sorting the rows by day")
+        arms = _choose_arms(rows, control, treatment)
+        events = _events(rows, arms, treatment_share, experiment_id)
+        progress(1.0, "Done")
     return events
 
 
@@ -183,8 +181,12 @@ def _unchosen(name: str, present: list[str]) -> ParameterError:
 def _events(rows: LogRows, arms: _Arms, treatment_share: float, experiment_id: str | None) -> Events:
     user, user_ids = rows.users.finish()
     variation = _column(rows, "variation")
-    is_arm = np.isin(variation, [rows.variations.texts.index(name) for name in arms.names])
-    skipped = [*rows.skipped(), *_other_variations(rows, variation, is_arm, arms)]
+    is_arm = (variation == rows.variations.texts.index(arms.names[0])) | (
+        variation == rows.variations.texts.index(arms.names[1])
+    )
+    skipped = sorted(
+        [*rows.skipped(), *_other_variations(rows, variation, is_arm, arms)], key=lambda one: one.first_row
+    )
     columns: dict[str, npt.NDArray[Any]] = {
         "user": user,
         "arm": (variation == rows.variations.texts.index(arms.names[1])).astype(np.uint8),

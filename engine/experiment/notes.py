@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from engine.experiment.settings import AnalysisSettings
     from engine.experiment.user_sums import UserSums
 
-_HEAVY = 0.1  # of an arm's sum of squares: from here on one user decides how wide the intervals are
-_FAR_ABOVE = 20.0  # times the mean
+_HEAVY = 0.3  # of an arm's sum of squares: from here on one user decides how wide the intervals are
+_FAR_ABOVE = 20  # times the mean
 
 
 def assumptions_of(events: Events | None, settings: AnalysisSettings) -> tuple[str, ...]:

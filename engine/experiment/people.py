@@ -52,7 +52,7 @@ def make_people(settings: TrafficSettings) -> People:
     n = settings.n_users
     bots = _bot_ids(settings)
     ids = _user_ids(n, bots)
-    activity = (rng.permutation(n) + 1.0) ** -settings.user_exponent
+    activity = np.asarray((rng.permutation(n) + 1.0) ** -settings.user_exponent, np.float64)
     traits = np.zeros((len(ids), 4), np.float32)
     traits[:, BUCKET] = buckets(settings.key, ids, 100 * WEIGHTS_PER_PERCENT)
     traits[:n, INCLINATION] = _inclinations(settings, rng)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.tradeoff.results import Verdict
 
 _CONTROL = ArmNumbers(ctr=0.12, conversion=0.06, error_rate=0.001, p50_ms=40.0, p99_ms=120.0)
-_DAYS, _QUERIES, _USERS = 14, 500_000, 400_000
+_DAYS, _QUERIES, _USERS = 21, 500_000, 1_500_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Preset:
 
 def presets() -> tuple[Preset, ...]:
     """Return the presets: an A/A test, the example migration, and a migration that breaks."""
-    reduced = ArmNumbers(ctr=0.1198, conversion=0.0599, error_rate=0.001, p50_ms=14.0, p99_ms=42.0)
+    reduced = ArmNumbers(ctr=0.1198, conversion=0.05994, error_rate=0.001, p50_ms=14.0, p99_ms=42.0)
     return (
         Preset(
             name="identical arms",
@@ -75,5 +75,5 @@ def _settings(key: str, treatment: ArmNumbers, *faults: Fault) -> TrafficSetting
         n_days=_DAYS,
         click_spread=0.2,
         faults=faults,
-        seed=0,
+        seed=1,
     )

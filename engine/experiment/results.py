@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     import numpy.typing as npt
 
@@ -161,6 +163,14 @@ class LatencyResult:
     sentence: str
     further_users: int | None = None
     further_days: int | None = None
+
+
+def judged_of(
+    metrics: Iterable[MetricResult], latencies: Iterable[LatencyResult]
+) -> tuple[MetricResult | LatencyResult, ...]:
+    """Return what the overall verdict counts."""
+    every: tuple[MetricResult | LatencyResult, ...] = (*metrics, *latencies)
+    return tuple(one for one in every if one.is_judged)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -107,7 +107,7 @@ def stratified_by_segment(
 
 
 def _is_uneven(users: Counts, threshold: float) -> bool:
-    """Whether users (segments, arms) are split differently by segment, by more than chance and by more than a trifle."""
+    """Whether users (segments, arms) are split differently by segment: by more than chance, and more than a trifle."""
     from scipy.stats import chi2_contingency
 
     users = users[users.sum(axis=1) > 0]

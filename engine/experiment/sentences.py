@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.experiment.judging import MIN_USERS
+from engine.experiment.results import judged_of
 from engine.experiment.wording import (
     as_start,
     interval,
@@ -41,18 +42,18 @@ def headline(
     settings: AnalysisSettings,
 ) -> str:
     """Say the overall verdict and why."""
-    judged = [one for one in (*metrics, *latencies) if one.is_judged]
+    judged = judged_of(metrics, latencies)
     if not judged:
         return "Undecided: the events hold nothing of what is judged."
     if verdict == "safe":
         names = listed([_name(one) for one in judged])
-        stay = "stays" if len(judged) == 1 else "stay"
-        return f"Safe: {names} {stay} within the margin, and larger losses are ruled out."
+        within = "stays within the margin" if len(judged) == 1 else "stay within their margins"
+        return f"Safe: {names} {within}, and larger losses are ruled out."
     if verdict == "harmful":
         level = (1 - settings.confidence) / 2
         harmful = [one for one in judged if one.verdict == "harmful" and (one.harm_holm_p or 0) < level]
         changes = listed([f"{_name(one)} {_moved(one)}" for one in harmful])
-        return f"Harmful: {changes}, beyond the {'margin' if len(harmful) == 1 else 'margins'}."
+        return f"Harmful: {changes}, beyond {'the margin' if len(harmful) == 1 else 'their margins'}."
     return _undecided(judged)
 
 
@@ -134,7 +135,7 @@ def _further(result: MetricResult | LatencyResult) -> str:
 
 def _more(users: int, days: int | None) -> str:
     number = f"About {plural(rounded(max(1, users)), 'more user')}"
-    return number if days is None else f"{number}, about {plural(days, 'day')} at your traffic,"
+    return number if days is None else f"{number}, or about {plural(days, 'more day')} at your traffic,"
 
 
 def classic_sentence(test: ClassicTest, *, confidence: float, design_effect: float | None) -> str:
@@ -178,10 +179,9 @@ def latency_sentence(result: LatencyResult, settings: AnalysisSettings) -> str:
 def _hoped(result: LatencyResult, settings: AnalysisSettings) -> str:
     if not result.is_judged or result.speedup is None:
         return ""
-    hoped = f"{settings.expected_speedup:g} times as fast"
     if result.speedup >= settings.expected_speedup:
-        return f" It is {result.speedup:.1f} times as fast; {hoped} was hoped for."
-    return f" The hoped-for gain, {hoped}, is not there: it is {result.speedup:.2g} times as fast."
+        return f" It is {result.speedup:.1f} times as fast; {settings.expected_speedup:g} times was hoped for."
+    return f" The hoped-for gain, {settings.expected_speedup:g} times as fast, is not there."
 
 
 def stratified_sentence(result: Stratified, name: str) -> str:

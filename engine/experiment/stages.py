@@ -59,8 +59,9 @@ def stage_days(stages: Sequence[Stage], n_days: int) -> tuple[tuple[int, int], .
     return tuple((first, after - 1) for first, after in itertools.pairwise([*firsts, n_days]))
 
 
-def moments_of(sums: Counts, place: int) -> UserMoments:
+def moments_of(counts: Counts, place: int) -> UserMoments:
     """Return the moments of the metric at `place` out of sums (..., columns)."""
+    sums = counts.astype(np.float64)
     events, events_squared, products = (sums[..., FIRST_METRIC + PER_METRIC * place + part] for part in range(3))
     return UserMoments(
         n_users=sums[..., USERS],

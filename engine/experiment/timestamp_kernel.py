@@ -27,9 +27,9 @@ _jit = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 @_jit
-def _number(data: Array, at: int, n: int) -> int:
+def _number(data: Array, at: Scalar, n: Scalar) -> Scalar:
     """Return the number of `n` digits at `at`, -1 when one of them is no digit."""
-    value = 0
+    value: Scalar = 0
     for i in range(at, at + n):
         digit = np.int64(data[i]) - 48
         if digit < 0 or digit > 9:
@@ -39,7 +39,7 @@ def _number(data: Array, at: int, n: int) -> int:
 
 
 @_jit
-def _day_number(year: int, month: int, day: int) -> int:
+def _day_number(year: Scalar, month: Scalar, day: Scalar) -> Scalar:
     """Return days since 1970-01-01 of a date of the Gregorian calendar.
 
     Howard Hinnant, "chrono-compatible low-level date algorithms" (days_from_civil).
@@ -52,14 +52,14 @@ def _day_number(year: int, month: int, day: int) -> int:
 
 
 @_jit
-def _days_in(year: int, month: int) -> int:
+def _days_in(year: Scalar, month: Scalar) -> Scalar:
     if month == 2:
         return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
     return 30 if month in (4, 6, 9, 11) else 31
 
 
 @_jit
-def _clock_end(data: Array, at: int, end: int) -> int:
+def _clock_end(data: Array, at: Scalar, end: Scalar) -> Scalar:
     """Return where the time of day that begins at `at` ends: HH:MM, HH:MM:SS or with a fraction; -1 when it is none."""
     if at + 5 > end or _number(data, at, 2) < 0 or _number(data, at, 2) > 23 or data[at + 2] != 58:
         return -1
@@ -81,7 +81,7 @@ def _clock_end(data: Array, at: int, end: int) -> int:
 
 
 @_jit
-def _zone(data: Array, at: int, end: int) -> int:
+def _zone(data: Array, at: Scalar, end: Scalar) -> Scalar:
     """Return the minutes east of UTC of Z, ±HH, ±HHMM or ±HH:MM at `at`; NO_ZONE at the end, -NO_ZONE for others."""
     while at < end and data[at] == 32:
         at += 1
@@ -102,7 +102,7 @@ def _zone(data: Array, at: int, end: int) -> int:
 
 
 @_jit
-def _calendar(data: Array, at: int, end: int, found: Array) -> bool:
+def _calendar(data: Array, at: Scalar, end: Scalar, found: Array) -> Scalar:
     """Write day and zone of YYYY-MM-DD, with a time of day or without, into `found`; tell whether it is one."""
     if end - at < 10 or data[at + 4] != data[at + 7] or (data[at + 4] != 45 and data[at + 4] != 47):
         return False
@@ -123,7 +123,7 @@ def _calendar(data: Array, at: int, end: int, found: Array) -> bool:
 
 
 @_jit
-def _decimal(data: Array, at: int, end: int) -> float:
+def _decimal(data: Array, at: Scalar, end: Scalar) -> Scalar:
     """Return the number of digits with at most one point, NaN when it is none or longer than 20 digits."""
     if end == at or end - at > 30:
         return np.nan

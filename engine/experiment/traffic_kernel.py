@@ -31,6 +31,8 @@ LATENCY_NODES = 4097
 LATENCY_REACH = 4.5
 """Latency is a table over standard normals from minus to plus this, interpolated."""
 
+_GROUP = 256  # rows whose users and queries are drawn ahead
+
 _u = np.uint64
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _LOW_32 = np.uint64(0xFFFFFFFF)
@@ -87,7 +89,9 @@ def _pick(table: Array, bits: Scalar) -> Scalar:
     """Return an index drawn from an alias table with 64 random bits: the high half chooses the cell."""
     cell = ((bits >> _u(32)) * _u(table.shape[0])) >> _u(32)
     entry = table[cell]
-    return cell if (bits & _LOW_32) < (entry & _LOW_32) else entry >> _u(32)
+    other = entry >> _u(32)
+    keeps = _u((bits & _LOW_32) < (entry & _LOW_32))
+    return other ^ ((cell ^ other) & (_u(0) - keeps))  # no branch: it would be mispredicted every other time
 
 
 @_inlined
@@ -133,24 +137,28 @@ def draw_rows(
     state = _mix(_mix(_mix(_u(seed) + _GAMMA) + _GAMMA * _u(1 + day)) + _GAMMA * _u(1 + block))
     own, drawn = np.sqrt(between), np.sqrt(1.0 - between)
     keeps_query = query.shape[0] > 0
-    for row in range(start, stop):
-        who = _pick(users, _mix(state + _GAMMA))
-        what = _pick(queries, _mix(state + _u(2) * _GAMMA))
-        first, second = _mix(state + _u(3) * _GAMMA), _mix(state + _u(4) * _GAMMA)
-        state += _u(4) * _GAMMA
-        side = _u(1) if traits[who, BUCKET] < treatment_below else _u(0)
-        if traits[who, FLIPS] > 0 and (second & _u(1)):
-            side = _u(1) - side
-        fails = ((second >> _u(32)) / _TWO_32) < rates[2, side]
-        rate = click_rates[side, what] * traits[who, INCLINATION] * rates[0, side]
-        clicks = not fails and ((first & _LOW_32) / _TWO_32) < rate
-        normal = own * traits[who, SLOWNESS] + drawn * normals[(second >> _u(8)) & _u((1 << NORMALS_BITS) - 1)]
-        user[row] = who
-        arm[row] = side
-        days[row] = day
-        clicked[row] = clicks
-        converted[row] = clicks and ((first >> _u(32)) / _TWO_32) < rates[1, side]
-        error[row] = fails
-        latency_ms[row] = _latency(latencies[side], normal) * rates[3, side]
-        if keeps_query:
-            query[row] = what
+    drawn_users, drawn_queries = np.empty(_GROUP, np.uint64), np.empty(_GROUP, np.uint64)
+    for group in range(start, stop, _GROUP):
+        n = min(_GROUP, stop - group)
+        # The tables are larger than the cache: entries of independent draws, side by side, arrive sooner.
+        for i in range(n):
+            drawn_users[_u(i)] = _pick(users, _mix(state + _u(4 * i + 1) * _GAMMA))
+            drawn_queries[_u(i)] = _pick(queries, _mix(state + _u(4 * i + 2) * _GAMMA))
+        for i in range(n):
+            row, who, what = _u(group + i), drawn_users[_u(i)], drawn_queries[_u(i)]
+            first, second = _mix(state + _u(4 * i + 3) * _GAMMA), _mix(state + _u(4 * i + 4) * _GAMMA)
+            side = _u(traits[who, BUCKET] < treatment_below) ^ (_u(traits[who, FLIPS] > 0) & second & _u(1))
+            fails = ((second >> _u(32)) / _TWO_32) < rates[2, side]
+            rate = click_rates[side, what] * traits[who, INCLINATION] * rates[0, side]
+            clicks = (((first & _LOW_32) / _TWO_32) < rate) & (not fails)
+            normal = own * traits[who, SLOWNESS] + drawn * normals[(second >> _u(8)) & _u((1 << NORMALS_BITS) - 1)]
+            user[row] = who
+            arm[row] = side
+            days[row] = day
+            clicked[row] = clicks
+            converted[row] = clicks & (((first >> _u(32)) / _TWO_32) < rates[1, side])
+            error[row] = fails
+            latency_ms[row] = _latency(latencies[side], normal) * rates[3, side]
+            if keeps_query:
+                query[row] = what
+        state += _u(4 * _GROUP) * _GAMMA

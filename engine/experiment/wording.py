@@ -101,5 +101,5 @@ def rounded(number: int) -> int:
     >>> rounded(36_271), rounded(94), rounded(101)
     (37000, 94, 110)
     """
-    step = 10 ** max(0, len(str(number)) - 2)
+    step = int(10 ** max(0, len(str(number)) - 2))
     return -(-number // step) * step
