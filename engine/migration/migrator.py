@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LISTED = 100
+_START_S = 1.0
 # What each part takes of the progress that a person sees.
 _COPIED, _CAUGHT_UP, _INDEXED = 0.7, 0.8, 0.9
 
@@ -96,7 +98,8 @@ class Migrator:
         job = self.record.read()
         if job is not None and job.state == "done" and job.run_id is not None:
             return load_report(self._workspace, job.run_id)
-        patience = self._patience(cancelled, progress)
+        # At the start a store that is away is a mistake to be told at once; a connection from before may be stale.
+        patience = self._patience(cancelled, progress, most_s=_START_S)
         info = patience.call(self._source.describe)
         settled = settle(self._settings, info)
         job = self._resumed(job) if patience.call(lambda: self._can_resume(job)) else self._begun(job, settled)
@@ -356,9 +359,9 @@ class Migrator:
             patience=patience,
         )
 
-    def _patience(self, cancelled: Cancelled, progress: Progress) -> Patience:
+    def _patience(self, cancelled: Cancelled, progress: Progress, *, most_s: float = math.inf) -> Patience:
         return Patience(
-            self._settings,
+            replace(self._settings, wait_for_store_s=min(most_s, self._settings.wait_for_store_s)),
             cancelled=cancelled,
             on_wait=lambda message: progress(0.0, message),
             clock=self._clock,

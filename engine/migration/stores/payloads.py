@@ -19,12 +19,19 @@ _NUL_OR_SURROGATE = re.compile(rb"\\u0000|\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _LARGE_NUMBER = re.compile(rb"[0-9]{16}|[eE][+]?[0-9]{3}")
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def parsed(payload: bytes | None) -> Any:
     """Return the value of a payload; None when there is none. Raises FormatError when it is no JSON."""
     if payload is None:
         return None
     try:
-        return json.loads(payload, parse_constant=_no_constant)
+        return _DECODER.decode(str(payload, "utf-8"))
     except (ValueError, RecursionError):
         raise FormatError("a payload must be JSON", found=payload[:60]) from None
 
@@ -142,7 +149,3 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)

@@ -1,8 +1,8 @@
 """PostgreSQL's binary COPY format with pgvector's types, whole batches at a time.
 
 A row is int16 fields, then for each field int32 bytes (-1: NULL) and the bytes; all big-endian. A ``vector`` is int16
-dim, int16 0, float32 × dim; a ``halfvec`` the same with float16. Fields of one width stand first, so that a batch is one
-NumPy record array, and only texts and payloads are joined row by row.
+dim, int16 0, float32 × dim; a ``halfvec`` the same with float16. Fields of one width stand first, so that a batch is
+one NumPy record array, and only texts and payloads are joined row by row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 import uuid
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,7 @@ HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
 IdField = Literal["int8", "uuid", "text"]
+Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _NULL = b"\xff\xff\xff\xff"
 _EPOCH = np.datetime64("2000-01-01T00:00:00", "us")
@@ -128,7 +129,7 @@ class DecodedRows:
     payloads: list[bytes | None] | None
 
 
-def decode(row: RowFormat, messages: Sequence[bytes | memoryview]) -> DecodedRows:
+def decode(row: RowFormat, messages: Sequence[Buffer]) -> DecodedRows:
     """Read rows that ``COPY ... TO STDOUT (FORMAT BINARY)`` sent, a message a row.
 
     A row without a vector, or with another dim, is broken. Raises StoreError when the bytes are not such rows.
@@ -157,7 +158,7 @@ def decode(row: RowFormat, messages: Sequence[bytes | memoryview]) -> DecodedRow
     )
 
 
-def decode_ids(id_field: IdField, messages: Iterable[bytes | memoryview]) -> list[Id]:
+def decode_ids(id_field: IdField, messages: Iterable[Buffer]) -> list[Id]:
     """Read rows of one id field each."""
     rows = _without_frame(list(messages))
     if id_field == "text":
@@ -183,7 +184,7 @@ def _ids_of(id_field: IdField, column: npt.NDArray[Any]) -> list[Id]:
     return [uuid.UUID(bytes=data[start : start + 16]) for start in range(0, len(data), 16)]
 
 
-def _without_frame(messages: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
+def _without_frame(messages: Sequence[Buffer]) -> list[Buffer]:
     if not messages:
         return []
     first = bytes(messages[0])
@@ -196,7 +197,7 @@ def _without_frame(messages: Sequence[bytes | memoryview]) -> list[bytes | memor
     return [one for one in rows if len(one)]
 
 
-def _broken(row: RowFormat, message: bytes | memoryview, place: int) -> BrokenRow:
+def _broken(row: RowFormat, message: Buffer, place: int) -> BrokenRow:
     start = 2 if row.id_field == "text" else 6 + _WIDTHS[row.id_field]
     if _LONG.unpack_from(message, start)[0] < 0:
         return BrokenRow(row=place, dim=None, reason="it has no vector")
@@ -205,12 +206,12 @@ def _broken(row: RowFormat, message: bytes | memoryview, place: int) -> BrokenRo
 
 
 def _read_rest(
-    row: RowFormat, rows: Sequence[bytes | memoryview], ends: Sequence[int]
+    row: RowFormat, rows: Sequence[Buffer], ends: Sequence[int]
 ) -> tuple[npt.NDArray[np.datetime64] | None, list[bytes | None] | None, list[Id]]:
     moments: list[int] = []
     payloads: list[bytes | None] = []
     texts: list[Id] = []
-    steps: list[Callable[[bytes | memoryview, int], int]] = []
+    steps: list[Callable[[Buffer, int], int]] = []
     if row.has_moment:
         steps.append(lambda message, at: _read_moment(message, at, moments))
     if row.has_payload:
@@ -232,7 +233,7 @@ def _read_rest(
     return when, payloads if row.has_payload else None, texts
 
 
-def _read_moment(message: bytes | memoryview, at: int, into: list[int]) -> int:
+def _read_moment(message: Buffer, at: int, into: list[int]) -> int:
     if _LONG.unpack_from(message, at)[0] < 0:
         into.append(_NOT_A_TIME)
         return at + 4
@@ -241,7 +242,7 @@ def _read_moment(message: bytes | memoryview, at: int, into: list[int]) -> int:
     return at + 12
 
 
-def _read_bytes(message: bytes | memoryview, at: int, into: list[bytes | None]) -> int:
+def _read_bytes(message: Buffer, at: int, into: list[bytes | None]) -> int:
     size = _LONG.unpack_from(message, at)[0]
     start = at + 4
     if size < 0:
@@ -251,7 +252,7 @@ def _read_bytes(message: bytes | memoryview, at: int, into: list[bytes | None]) 
     return int(start + size)
 
 
-def _read_text(message: bytes | memoryview, at: int, into: list[Id]) -> int:
+def _read_text(message: Buffer, at: int, into: list[Id]) -> int:
     size = _LONG.unpack_from(message, at)[0]
     start = at + 4
     into.append(str(message[start : start + size], "utf-8"))

@@ -158,7 +158,7 @@ def _not_connected(error: psycopg.Error) -> StoreError:
     if isinstance(error, psycopg.ProgrammingError):
         return StoreError("the options of the connection must be PostgreSQL's", found=first_line(error))
     text = str(error)
-    # libpq gives no code for a refused connection: its own flag tells about passwords, the server's text about the rest.
+    # libpq gives no code for a refused connection: a flag tells about passwords, the server's text about the rest.
     used_password = bool(getattr(error.pgconn, "used_password", False))
     fatal = re.search(r"FATAL:\s+(.+)", text)
     said = fatal[1].strip() if fatal else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -23,7 +23,7 @@ MOST_INDEXED_DIMS: dict[Dtype, int] = {"float32": 2000, "float16": 4000}
 
 _MEMORY = "256MB"  # a graph that does not fit is built several times slower
 _POLL_S = 0.5
-_OPCLASSES: dict[tuple[Dtype, Metric], str] = {
+_OPCLASSES: dict[tuple[Dtype, Metric], LiteralString] = {
     ("float32", "cosine"): "vector_cosine_ops",
     ("float32", "ip"): "vector_ip_ops",
     ("float32", "l2"): "vector_l2_ops",
@@ -66,7 +66,7 @@ def build(
     statement = sql.SQL("CREATE INDEX ON {} USING hnsw ({} {}) WITH (m = {}, ef_construction = {})").format(
         table.identifier,
         sql.Identifier(table.vector.name),
-        sql.SQL(_OPCLASSES[table.dtype, table.notes.metric or "cosine"]),  # type: ignore[arg-type]  # from the table above
+        sql.SQL(_OPCLASSES[table.dtype, table.notes.metric or "cosine"]),
         sql.Literal(spec.m),
         sql.Literal(spec.ef_construction),
     )

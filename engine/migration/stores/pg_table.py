@@ -11,7 +11,7 @@ from psycopg import sql
 
 from engine.embeddings.embedding_set import METRICS, Metric
 from engine.errors import AmbiguousColumnsError, StoreError
-from engine.migration.ids import ID_KINDS, IdKind
+from engine.migration.ids import ID_KINDS, Id, IdKind, coded_text, escaped, from_coded_text, unescaped
 from engine.migration.stores.failures import missing_table
 from engine.migration.stores.protocol import IndexInfo
 
@@ -147,6 +147,20 @@ class PgTable:
     def has_payload(self) -> bool:
         """Whether anything beside id, vector and moment is moved."""
         return self.payload is not None or bool(self.others)
+
+    def held(self, one: Id) -> Id:
+        """Return an id as its column holds it."""
+        if self.is_coded:
+            return coded_text(one)
+        return escaped(one) if isinstance(one, str) and self.notes.is_escaped else one
+
+    def originals(self, values: list[Id]) -> list[Id]:
+        """Return the ids that `held` made `values` of."""
+        if self.is_coded:
+            return [from_coded_text(str(one)) for one in values]
+        if self.id_field == "text" and self.notes.is_escaped:
+            return [unescaped(str(one)) for one in values]
+        return values
 
 
 def identifier_of(table: str) -> sql.Identifier:

@@ -8,7 +8,6 @@ import psycopg
 from psycopg import errors, sql
 
 from engine.errors import StoreError
-from engine.migration.ids import coded_text, escaped
 from engine.migration.stores import checks
 from engine.migration.stores.payloads import for_jsonb
 from engine.migration.stores.pg_binary import HEADER, TRAILER, RowFormat, encode
@@ -17,7 +16,7 @@ from engine.migration.stores.pg_table import Notes, identifier_of
 from engine.migration.stores.protocol import Written
 
 if TYPE_CHECKING:
-    from engine.migration.ids import Id, IdKind
+    from engine.migration.ids import IdKind
     from engine.migration.stores.pg_connection import PostgresConnection
     from engine.migration.stores.pg_table import PgTable
     from engine.migration.stores.protocol import Batch, TableSpec
@@ -112,7 +111,7 @@ def _copy(session: psycopg.Connection[Any], table: PgTable, batch: Batch, *, int
         payloads = tuple(None if one is None else for_jsonb(one) for one in payloads)
     data = encode(
         row,
-        ids=_column_ids(table, batch.ids),
+        ids=[table.held(one) for one in batch.ids],
         vectors=batch.vectors,
         updated_at=batch.updated_at,
         payloads=payloads,
@@ -161,14 +160,6 @@ def _stage_of(table: PgTable) -> sql.Composed:
     return sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ({}) ON COMMIT DELETE ROWS").format(
         sql.Identifier(f"dimshift_stage_{table.oid}"), sql.SQL(", ").join(columns)
     )
-
-
-def _column_ids(table: PgTable, ids: tuple[Id, ...]) -> list[Id]:
-    if table.is_coded:
-        return [coded_text(one) for one in ids]
-    if table.id_field == "text" and table.notes.is_escaped:
-        return [escaped(str(one)) for one in ids]
-    return list(ids)
 
 
 def _check_columns(table: PgTable, batch: Batch) -> None:

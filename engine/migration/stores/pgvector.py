@@ -14,11 +14,9 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 
 from engine.errors import ParameterError
-from engine.migration.ids import coded_text, escaped, fits, from_coded_text, order_key, unescaped
-from engine.migration.stores import checks, pg_index, pg_writing
+from engine.migration.ids import coded_text, fits, from_coded_text, order_key
+from engine.migration.stores import checks, pg_index, pg_reading, pg_writing
 from engine.migration.stores.failures import existing_table, no_moments
-from engine.migration.stores.payloads import from_jsonb
-from engine.migration.stores.pg_binary import RowFormat, decode, decode_ids
 from engine.migration.stores.pg_connection import PostgresConnection
 from engine.migration.stores.pg_table import identifier_of, require_table
 from engine.migration.stores.protocol import Batch, IndexSpec, SearchAnswer, StoreInfo
@@ -38,10 +36,9 @@ if TYPE_CHECKING:
     from engine.migration.stores.urls import StoreSecrets, StoreUrl
 
 _OPERATORS: dict[Metric, sql.SQL] = {"cosine": sql.SQL("<=>"), "ip": sql.SQL("<#>"), "l2": sql.SQL("<->")}
-_SQL_TYPES = {"int8": sql.SQL("int8"), "uuid": sql.SQL("uuid"), "text": sql.SQL("text")}
 _MOST_EF = 1000
+_NOTHING = sql.SQL("")
 _ROWS_TO_GUESS_DIMS_BY = 1000
-_COLUMNS_AN_OBJECT = 50  # a function takes at most 100 arguments
 
 
 class PgvectorStore:
@@ -143,21 +140,9 @@ class PgvectorStore:
                 if kept := tuple(one for one in batch if order_key(one) > least):
                     yield kept
             return
-        column: sql.Composable = sql.Identifier(table.id.name)
-        if table.id_field == "text" and not table.id.sorts_by_bytes:
-            column = sql.SQL('{} COLLATE "C"').format(column)
-        query = sql.SQL("COPY (SELECT {id}::{type} FROM {table} WHERE {id} IS NOT NULL {after} ORDER BY {column}) "
-                        "TO STDOUT (FORMAT BINARY)").format(
-            id=sql.Identifier(table.id.name),
-            type=_SQL_TYPES[table.id_field],
-            table=table.identifier,
-            column=column,
-            after=sql.SQL("AND {} > {}").format(column, self._literal(table, after)) if after is not None else sql.SQL(""),
-        )  # fmt: skip
         own = self._connection.another()
         try:
-            with own.use() as connection, connection.cursor() as cursor, cursor.copy(query) as copy:
-                yield from self._id_batches(table, copy, batch_size)
+            yield from pg_reading.ids_in_order(own, table, after=after, batch_size=batch_size)
         finally:
             own.close()
 
@@ -165,12 +150,7 @@ class PgvectorStore:
         """Return the rows that have one of `ids`, in the order asked."""
         table = self._table()
         wanted = [one for one in dict.fromkeys(ids) if fits(one, table.id_kind)]
-        among = sql.SQL("{} = ANY({}::{}[])").format(
-            sql.Identifier(table.id.name),
-            sql.Literal([self._to_column(table, one) for one in wanted]),
-            _SQL_TYPES[table.id_field],
-        )
-        batch = self._read(table, where=among, tail=sql.SQL(""), dim=dim, with_payload=with_payload)
+        batch = self._read(table, where=pg_reading.among(table, wanted), dim=dim, with_payload=with_payload)
         return checks.in_asked_order(batch, wanted)
 
     def scan(
@@ -189,6 +169,7 @@ class PgvectorStore:
         if changed_since is not None:
             if table.updated_at is None:
                 raise no_moments()
+            checks.microseconds(changed_since)
             changed = sql.SQL("{} >= {}").format(sql.Identifier(table.updated_at.name), sql.Literal(changed_since))
             conditions.append(changed)
         # Without a unique index, rows of one id must not be parted by the end of a batch.
@@ -198,7 +179,7 @@ class PgvectorStore:
         while True:
             behind = list(conditions)
             if last is not None:
-                behind.append(sql.SQL("{} > {}").format(sql.Identifier(table.id.name), self._literal(table, last)))
+                behind.append(sql.SQL("{} > {}").format(sql.Identifier(table.id.name), pg_reading.literal(table, last)))
             batch = self._read(
                 table, where=sql.SQL(" AND ").join(behind), tail=tail, dim=dim, with_payload=with_payload
             )
@@ -218,10 +199,8 @@ class PgvectorStore:
     def delete(self, ids: Sequence[Id]) -> int:
         """Delete the rows that have one of `ids`."""
         table = self._table()
-        wanted = [self._to_column(table, one) for one in ids if fits(one, table.id_kind)]
-        query = sql.SQL("DELETE FROM {} WHERE {} = ANY({}::{}[])").format(
-            table.identifier, sql.Identifier(table.id.name), sql.Literal(wanted), _SQL_TYPES[table.id_field]
-        )
+        wanted = [one for one in ids if fits(one, table.id_kind)]
+        query = sql.SQL("DELETE FROM {} WHERE {}").format(table.identifier, pg_reading.among(table, wanted))
         with self._connection.use() as connection:
             return connection.execute(query).rowcount
 
@@ -235,7 +214,7 @@ class PgvectorStore:
         query = sql.SQL("SELECT {id}::{type}, {vector} {operator} %(query)b FROM {table} "
                         "ORDER BY {vector} {operator} %(query)b LIMIT {k}").format(
             id=sql.Identifier(table.id.name),
-            type=_SQL_TYPES[table.id_field],
+            type=pg_reading.SQL_TYPES[table.id_field],
             vector=sql.Identifier(table.vector.name),
             operator=_OPERATORS[metric],
             table=table.identifier,
@@ -256,7 +235,7 @@ class PgvectorStore:
                     rows = connection.execute(query, {"query": held(one)}).fetchall()
                     latency_ms[place] = 1000 * (time.perf_counter() - started)
                     rows = [row for row in rows if row[1] is not None]
-                    found.append(tuple(self._from_column(table, [row[0] for row in rows])))
+                    found.append(tuple(table.originals([row[0] for row in rows])))
                     scores[place, : len(rows)] = [_score(metric, float(row[1])) for row in rows]
         return SearchAnswer(ids=tuple(found), scores=scores, latency_ms=latency_ms)
 
@@ -328,91 +307,19 @@ class PgvectorStore:
         return self._guessed_dim
 
     def _read(
-        self, table: PgTable, *, where: sql.Composable, tail: sql.Composable, dim: int | None, with_payload: bool
+        self,
+        table: PgTable,
+        *,
+        where: sql.Composable,
+        tail: sql.Composable = _NOTHING,
+        dim: int | None,
+        with_payload: bool,
     ) -> Batch:
         full = self._dim(table)
         checks.check_prefix(dim, full)
-        # The server cuts vectors only where all have one dim, for a cut one no longer shows how long it was.
-        is_cut = dim is not None and dim != full and table.vector.modifier is not None
-        row = RowFormat(
-            id_field=table.id_field,
-            dim=(dim if is_cut and dim else full) or 1,
-            dtype=table.dtype,
-            has_moment=table.updated_at is not None,
-            has_payload=with_payload and table.has_payload,
+        return pg_reading.read(
+            self._connection, table, where=where, tail=tail, full=full, dim=dim, with_payload=with_payload
         )
-        query = sql.SQL("COPY (SELECT {} FROM {} WHERE {} {}) TO STDOUT (FORMAT BINARY)").format(
-            sql.SQL(", ").join(_selected(table, row, is_cut=is_cut)), table.identifier, where, tail
-        )
-        with self._connection.use() as connection, connection.cursor() as cursor, cursor.copy(query) as copy:
-            rows = decode(row, list(copy))
-        payloads = None
-        if rows.payloads is not None:
-            payloads = tuple(None if one is None else from_jsonb(one) for one in rows.payloads)
-        return Batch(
-            ids=tuple(self._from_column(table, rows.ids)),
-            vectors=rows.vectors if dim is None or is_cut else np.ascontiguousarray(rows.vectors[:, :dim]),
-            payloads=payloads,
-            updated_at=rows.updated_at,
-            broken=rows.broken,
-        )
-
-    def _id_batches(self, table: PgTable, copy: psycopg.Copy, batch_size: int) -> Iterator[tuple[Id, ...]]:
-        messages: list[Any] = []
-        head: list[bytes] = []
-        for message in copy:
-            messages.append(message)
-            if not head:
-                head = [bytes(message)[:19]]
-            if len(messages) == batch_size:
-                yield self._ids_in(table, messages)
-                messages = list(head)
-        if batch := self._ids_in(table, messages):
-            yield batch
-
-    def _ids_in(self, table: PgTable, messages: list[Any]) -> tuple[Id, ...]:
-        return tuple(self._from_column(table, decode_ids(table.id_field, messages)))
-
-    def _to_column(self, table: PgTable, one: Id) -> Id:
-        if table.is_coded:
-            return coded_text(one)
-        return escaped(one) if isinstance(one, str) and table.notes.is_escaped else one
-
-    def _from_column(self, table: PgTable, values: list[Id]) -> list[Id]:
-        if table.is_coded:
-            return [from_coded_text(str(one)) for one in values]
-        if table.id_field == "text" and table.notes.is_escaped:
-            return [unescaped(str(one)) for one in values]
-        return values
-
-    def _literal(self, table: PgTable, one: Id) -> sql.Composed:
-        if not fits(one, table.id_kind):
-            raise ParameterError(f"a cursor of this store holds an id of the kind {table.id_kind}")
-        return sql.SQL("{}::{}").format(sql.Literal(self._to_column(table, one)), _SQL_TYPES[table.id_field])
-
-
-def _selected(table: PgTable, row: RowFormat, *, is_cut: bool) -> list[sql.Composable]:
-    identifier = sql.SQL("{}::{}").format(sql.Identifier(table.id.name), _SQL_TYPES[row.id_field])
-    vector: sql.Composable = sql.Identifier(table.vector.name)
-    if is_cut:
-        vector = sql.SQL("subvector({}, 1, {})").format(vector, sql.Literal(row.dim))
-    selected = [vector]
-    if table.updated_at is not None:
-        selected.append(sql.SQL("{}::timestamptz").format(sql.Identifier(table.updated_at.name)))
-    if row.has_payload:
-        selected.append(sql.SQL("({})::text").format(_payload(table)))
-    return [*selected, identifier] if row.id_field == "text" else [identifier, *selected]
-
-
-def _payload(table: PgTable) -> sql.Composable:
-    if table.payload is not None:
-        return sql.Identifier(table.payload.name)
-    pairs = [sql.SQL("{}, {}").format(sql.Literal(one.name), sql.Identifier(one.name)) for one in table.others]
-    objects = [
-        sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs[start : start + _COLUMNS_AN_OBJECT]))
-        for start in range(0, len(pairs), _COLUMNS_AN_OBJECT)
-    ]
-    return sql.SQL(" || ").join(objects)
 
 
 def _tune(connection: psycopg.Connection[Any], index: IndexInfo | None, *, k: int, ef: int | None, exact: bool) -> None:
