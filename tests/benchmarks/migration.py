@@ -101,8 +101,9 @@ def migration() -> dict:
     with tempfile.TemporaryDirectory(prefix="dimshift-pg-") as data, start_local_postgres(Path(data)) as server:
         source = open_store(server.url("docs"))
         _fill(source)
-        parts = server.url("docs")
-        connection = psycopg.connect(host=str(server.socket_folder), user="postgres", dbname="postgres", autocommit=True)
+        connection = psycopg.connect(
+            host=str(server.socket_folder), user="postgres", dbname="postgres", autocommit=True
+        )
         rounds: dict[str, list[float]] = {}
         for number in range(ROUNDS):
             folder = Path(tempfile.mkdtemp(prefix="dimshift-bench-"))
@@ -123,7 +124,6 @@ def migration() -> dict:
             connection.execute(f"DROP TABLE docs_{number}")
         connection.close()
         source.close()
-        assert parts
     for name, rates in rounds.items():
         results[f"{name}_rows_per_s"] = statistics.median(rates)
     for name, bulk in (("pgvector", "copy_in"), ("lancedb", "lance_write")):

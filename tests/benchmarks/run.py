@@ -11,7 +11,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 README = HERE.parents[1] / "README.md"
-NAMES = ("sweep", "memory", "mapped", "bootstrap", "start", "quantized")
+SCRIPTS = {
+    **dict.fromkeys(("sweep", "memory", "mapped", "bootstrap", "start"), "measure"),
+    "quantized": "quantized",
+    **dict.fromkeys(("assign", "traffic", "log", "preflight"), "experiment"),
+    **dict.fromkeys(("flag_evaluations", "kill"), "flags"),
+    **dict.fromkeys(("migration", "migration_memory"), "migration"),
+}
 _TABLE = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
 
 
@@ -37,6 +43,7 @@ def table(results: dict) -> str:
         ratios = [f"{quantized[f'{case}_threads_float32_over_{dtype}']:.1f} ×" for dtype in ("int8", "binary")]
         what = f"The float32 exact scan of 100,000 × 768 over int8 and over binary codes, {name}"
         rows.append((what, " and ".join(ratios), "1 × or more"))
+    rows += [*_experiment_rows(results), *_flag_rows(results), *_migration_rows(results)]
     lines = ["| What | Measured | Limit we set |", "|---|---|---|"]
     lines += [f"| {what} | {measured} | {limit} |" for what, measured, limit in rows]
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {machine['blas']}"
@@ -44,6 +51,42 @@ def table(results: dict) -> str:
     versions = f"Python {machine['python']}, NumPy {machine['numpy']}"
     note = f"{where}; {versions}. Medians of five rounds: {times}, FAISS loop {sweep['faiss_loop_s']:.2f} s."
     return "\n".join([*lines, "", note])
+
+
+def _experiment_rows(results: dict) -> list[tuple[str, str, str]]:
+    traffic = results["traffic"]
+    return [
+        ("Assign 1,000,000 text user ids", f"{results['assign']['seconds']:.2f} s", "0.6 s"),
+        ("Simulate and analyse 35 days of 1,000,000 queries", f"{traffic['seconds']:.1f} s", "10 s"),
+        ("Its largest resident memory", f"{traffic['peak_resident_mib']:,.0f} MiB", "2,048 MiB"),
+        ("Read and analyse a Parquet log of 10,000,000 rows", f"{results['log']['seconds']:.1f} s", "15 s"),
+        ("Pre-flight, 1,000 simulated rollouts a scenario", f"{results['preflight']['seconds']:.2f} s", "5 s"),
+    ]  # fmt: skip
+
+
+def _flag_rows(results: dict) -> list[tuple[str, str, str]]:
+    kill = results["kill"]
+    return [
+        ("Flag evaluations a second, one thread, from memory",
+         f"{results['flag_evaluations']['a_second']:,.0f}", "100,000"),
+        (f"A kill reaches a real flagd client in another process, the slowest of {kill['kills']}",
+         f"{kill['slowest_s']:.2f} s", "1 s"),
+    ]  # fmt: skip
+
+
+def _migration_rows(results: dict) -> list[tuple[str, str, str]]:
+    moved = results["migration"]
+    shape = f"{moved['rows']:,} × {moved['dim']:,} → {moved['dims']}"
+    rows = []
+    for name, store in (("pgvector", "pgvector"), ("lancedb", "LanceDB")):
+        share, loop = 100 * moved[f"{name}_share_of_bulk"], moved[f"{name}_over_row_at_a_time"]
+        rows += [
+            (f"Migrate {shape}, pgvector to {store}, over the slower of the engines' own bulk paths",
+             f"{share:.0f} %", "70 % or more"),
+            ("The same over a row-at-a-time loop", f"{loop:.0f} ×", "20 × or more"),
+        ]  # fmt: skip
+    memory = results["migration_memory"]["peak_resident_mib"]
+    return [*rows, ("Resident memory of that migration", f"{memory:,.0f} MiB", "600 MiB")]
 
 
 def machine() -> dict:
@@ -65,8 +108,8 @@ def machine() -> dict:
 def main() -> None:
     """Measure what was named, or everything, and write it down."""
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    for name in sys.argv[1:] or NAMES:
-        script = HERE / f"{name}.py" if (HERE / f"{name}.py").is_file() else HERE / "measure.py"
+    for name in sys.argv[1:] or SCRIPTS:
+        script = HERE / f"{SCRIPTS[name]}.py"
         output = subprocess.check_output([sys.executable, str(script), name], text=True)
         results[name] = json.loads(output)
         print(name, output.strip())  # noqa: T201 -- tells the person at the terminal
