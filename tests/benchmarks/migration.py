@@ -71,7 +71,7 @@ def _lance_rate(folder: Path, vectors: np.ndarray) -> float:
 
 
 def _row_at_a_time_rate(connection, table: str) -> float:
-    """What a hand-written loop does: read a row, cut it, write it, commit."""
+    """Time what a hand-written loop does: read a row, cut it, write it, commit."""
     connection.execute(f"CREATE TABLE looped (id bigint PRIMARY KEY, embedding vector({DIMS}), payload jsonb)")
 
     def loop() -> None:
