@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine import __version__, terminal
+from engine.commands.ab import ab_app
 from engine.commands.flags import flags_app
 from engine.commands.migrate import migrate, search
 from engine.commands.options import Json, Seed, WorkspaceFolder
+from engine.commands.rollout import rollout_app
 from engine.embeddings import METRICS, RECIPES, Columns, load
 from engine.embeddings.samples import load_sample
 from engine.errors import EngineError, InputError, ParameterError, VectorError
@@ -41,7 +43,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(ab_app, name="ab")
 app.add_typer(flags_app, name="flags")
+app.add_typer(rollout_app, name="rollout")
 app.command()(migrate)
 app.command()(search)
 

@@ -121,7 +121,7 @@ class Events:
 
         Shape (n_days + 1,).
         """
-        return np.searchsorted(self.day, np.arange(self.n_days + 1), side="left").astype(np.int64)
+        return np.searchsorted(self.day, np.arange(self.n_days + 1, dtype=self.day.dtype), side="left").astype(np.int64)
 
     def date_of(self, day: int) -> str:
         """Return the ISO date of `day`."""

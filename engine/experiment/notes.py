@@ -35,7 +35,10 @@ def assumptions_of(events: Events | None, settings: AnalysisSettings) -> tuple[s
             f"A metric is safe when a one-sided test at {percent(settings.alpha)} rules out a loss of the margin, and "
             f"harmful when its {percent(settings.confidence)} interval lies beyond it."
         ),
-        f"The anytime-valid interval is tightest at {tightest} and rests on a central limit theorem.",
+        (
+            f"The anytime-valid interval is tightest at {tightest}; it rests on a central limit theorem and on users "
+            "who come one after the other."
+        ),
     ]
     if settings.stages:
         own.append("Stages of the ramp are compared one by one and averaged with Mantel-Haenszel weights.")

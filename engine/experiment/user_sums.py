@@ -183,7 +183,9 @@ def _seen(events: Events, starts: npt.NDArray[np.int64], first_day: int, last_da
     mark_seen(events.user, events.arm, int(starts[0]), int(starts[-1]), seen)
     if events.exposures is not None:
         shown = events.exposures
-        within = (shown.day >= first_day) & (shown.day <= last_day)
+        # Whoever was exposed before the first query of all, or after the last, belongs to the stage at that end.
+        after = shown.day >= first_day if first_day > 0 else np.ones(len(shown.day), np.bool_)
+        within = after & (shown.day <= last_day) if last_day < events.n_days - 1 else after
         user, arm = shown.user[within], shown.arm[within]
         mark_seen(user, arm, 0, len(user), seen)
     return seen

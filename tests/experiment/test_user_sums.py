@@ -107,6 +107,8 @@ def test_exposures_count_as_users_and_not_as_queries(events_of):
     assert found.seen_users.tolist() == [1, 1]
     assert found.both_arms.tolist() == [False, True, False]
     assert found.total[:, 1].tolist() == [1, 1]
+    later = replace(exposures, day=np.array([9], np.int16))
+    assert sum_by_user(replace(events, exposures=later)).both_arms.tolist() == [False, True, False]
 
 
 def test_only_columns_that_are_there_become_metrics(events_of):
