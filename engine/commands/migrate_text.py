@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from engine.errors import printable
-from engine.migration.ids import shown_id
-from engine.workspace import plain_json
 
 if TYPE_CHECKING:
     from engine.migration import MigrationPlan, MigrationReport
@@ -20,6 +18,8 @@ _SHOWN_QUERIES = 10
 
 def as_json(result: MigrationPlan | MigrationReport) -> dict[str, Any]:
     """Return a plan or a report as plain JSON."""
+    from engine.workspace import plain_json
+
     answer: Any = plain_json(result)
     return dict(answer)
 
@@ -75,6 +75,8 @@ def print_report(report: MigrationReport) -> None:
 
 def print_answer(answer: SearchAnswer) -> None:
     """Print ids and scores of the first queries."""
+    from engine.migration.ids import shown_id
+
     for query, (ids, scores) in enumerate(zip(answer.ids, answer.scores, strict=True)):
         if query == _SHOWN_QUERIES:
             typer.echo(f"… and {len(answer.ids) - query:,} more queries; --json FILE has them all")

@@ -1,0 +1,259 @@
+"""`dimshift rollout` as a shell sees it: exit status, one line of error, and the JSON that scripts hold."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.main import get_command
+
+from engine import cli
+from engine.flags import FlagStore
+from engine.workspace import Workspace
+
+FLAG = "use_reduced_dims"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self):
+        """What it wrote as JSON."""
+        return json.loads(self.stdout)
+
+
+@pytest.fixture(scope="module")
+def _new_workspace(tmp_path_factory):
+    """Return a workspace with the standard flags, made once: a copy of it is quicker than another."""
+    folder = tmp_path_factory.mktemp("template") / "workspace"
+    with Workspace.open(folder) as opened:
+        FlagStore(opened)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def _command():
+    """Return the whole command line; typer builds it anew for every call otherwise, which takes longest of all."""
+    return get_command(cli.app)
+
+
+@pytest.fixture
+def rollout(_command, _new_workspace, tmp_path, monkeypatch, capsys):
+    """Return a function that runs dimshift rollout in a folder with a workspace of its own."""
+    shutil.copytree(_new_workspace, tmp_path / "workspace")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "app", _command)
+    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dimshift", "rollout", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        printed = capsys.readouterr()
+        return Done(int(stopped.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+def observed(folder, *, latency=1.0, percent=5.0):
+    """Write a CSV of both arms of the last milliseconds and return its path."""
+    end = datetime.now(UTC)
+    start = end - timedelta(milliseconds=1)
+    lines = ["start,end,arm,percent,users,queries,clicks,errors,p99_ms"]
+    for arm, share, p99 in (("control", 1 - percent / 100, 120), ("treatment", percent / 100, 120 * latency)):
+        n = round(10_000_000 * share)
+        lines.append(f"{start.isoformat()},{end.isoformat()},{arm},{percent},{n // 5},{n},{n // 8},{n // 500},{p99}")
+    file = folder / "observed.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def test_a_rollout_is_run_from_a_shell(rollout):
+    """Create, start, override, pause, resume, complete: each prints the status and answers with the same JSON."""
+    made = rollout("create", "ramp", "--flag", FLAG, "--schedule", "0:5,1:100", "--holdback", "10", "--json", "-")
+    assert (made.returncode, made.json["state"], made.json["next_action"]) == (0, "draft", "start")
+    started = rollout("start", "ramp", "--by", "ann", "--json", "-").json
+    assert (started["percent"], started["rollout"]["changed_by"]) == (5, "ann")
+    refused = rollout("advance", "ramp")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("dimshift: a rollout cannot advance before the monitor has enough data")
+    assert refused.stderr.count("\n") == 1
+    advanced = rollout("advance", "ramp", "--override", "asked for", "--json", "-").json
+    assert (advanced["percent"], advanced["stage"]["percent"], advanced["labels"]) == (90, 100, [])
+    assert rollout("pause", "ramp").returncode == 1
+    assert "is paused at 90 %" in rollout("pause", "ramp", "--reason", "lunch").stdout
+    assert rollout("resume", "ramp").returncode == 0
+    done = rollout("complete", "ramp", "--override", "fine", "--json", "-").json
+    assert (done["state"], done["can_go_on"], done["next_action"]) == ("completed", False, None)
+    listed = rollout("list", "--json", "-").json
+    assert [(one["key"], one["state"]) for one in listed] == [("ramp", "completed")]
+    replayed = rollout("history", "ramp", "--json", "-").json
+    assert replayed["agrees"]
+    assert [step["action"] for step in replayed["steps"]] == [
+        "create", "start", "advance", "pause", "resume", "complete"
+    ]  # fmt: skip
+
+
+def test_start_with_a_flag_makes_the_rollout_first(rollout):
+    """One command starts the default schedule on a flag; the list and the history are printed for people."""
+    assert "running at 5 %" in rollout("start", "ramp", "--flag", FLAG).stdout
+    assert "No rollout yet" not in rollout("list").stdout
+    assert "the audit log gives the very state that is kept" in rollout("history", "ramp").stdout
+
+
+def test_rolling_back_takes_the_typed_words(rollout):
+    """Without --confirm "roll back" nothing is rolled back; with it everybody is safe."""
+    rollout("start", "ramp", "--flag", FLAG)
+    assert 'typed words "roll back"; found nothing' in rollout("rollback", "ramp", "--reason", "slow").stderr
+    done = rollout("rollback", "ramp", "--reason", "slow", "--confirm", "roll back", "--json", "-")
+    assert (done.json["state"], done.json["percent"]) == ("rolled back", 0)
+
+
+def test_a_version_that_somebody_else_has_passed_is_a_conflict(rollout):
+    """--expected-version refuses in one line when the rollout has moved on."""
+    version = rollout("start", "ramp", "--flag", FLAG, "--json", "-").json["version"]
+    rollout("pause", "ramp", "--reason", "x")
+    late = rollout("rollback", "ramp", "--reason", "x", "--confirm", "roll back", "--expected-version", version)
+    assert (late.returncode, late.stderr.count("\n")) == (1, 1)
+    assert "somebody else changed rollout ramp" in late.stderr
+
+
+def test_observations_come_from_a_file_and_stop_the_rollout(rollout, tmp_path):
+    """A good window is appended once; one with a huge p99 rolls back with status 3 and opens an incident."""
+    rollout("start", "ramp", "--flag", FLAG)
+    good = observed(tmp_path)
+    first, again = (rollout("observe", "ramp", good, "--json", "-") for _ in range(2))
+    assert (first.returncode, first.json["n_new"], again.json["n_new"], again.json["n_known"]) == (0, 2, 0, 2)
+    bad = rollout("observe", "ramp", observed(tmp_path, latency=9.0), "--json", "-")
+    assert (bad.returncode, bad.json["status"]["state"]) == (3, "rolled back")
+    (incident,) = rollout("incidents", "ramp", "--json", "-").json
+    assert incident["is_open"]
+    closed = rollout("incidents", "--close", incident["key"], "--note", "cold cache")
+    assert "closed by" in closed.stdout
+    assert "cold cache" in closed.stdout
+
+
+def test_a_file_that_cannot_be_read_is_one_line(rollout, tmp_path):
+    """A missing file, a file without columns and an unknown unit leave the rollout as it was."""
+    rollout("start", "ramp", "--flag", FLAG)
+    (tmp_path / "empty.csv").write_text("a,b\n1,2\n")
+    for arguments in (
+        ["nowhere.csv"],
+        ["empty.csv"],
+        ["empty.csv", "--latency-unit", "h"],
+        ["empty.csv", "--arm", "b"],
+    ):
+        done = rollout("observe", "ramp", *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith("dimshift: ")
+
+
+def test_simulated_days_pass_in_the_workspace(rollout):
+    """The clock is stepped, latency doubles on day 2, and the pause or rollback is status 3; everything is labelled."""
+    rollout("create", "ramp", "--flag", FLAG, "--simulated", "--automatic", "--schedule", "0:5,5:100")
+    fine = rollout("simulate", "ramp", "--days", "2", "--fault", "latency:2@day2", "--json", "-")
+    assert (fine.returncode, fine.json["labels"], fine.json["status"]["day"]) == (0, ["simulated"], 2)
+    stopped = rollout("simulate", "ramp", "--days", "9", "--json", "-")
+    assert stopped.returncode == 3
+    assert stopped.json["status"]["state"] in {"paused", "rolled back"}
+    assert len(stopped.json["steps"]) == 1
+    assert "(simulated)" in rollout("status", "ramp").stdout
+    assert rollout("simulate", "ramp", "--schedule", "0:5").returncode == 1
+
+
+def test_a_rollout_is_simulated_in_memory(rollout):
+    """Without a rollout nothing is kept: a clean one completes, one that loses clicks at 50 % is status 3."""
+    schedule = ["--schedule", "0:25,1:50,2:100"]
+    clean = rollout("simulate", *schedule, "--json", "-")
+    assert (clean.returncode, clean.json["state"], clean.json["labels"]) == (0, "completed", ["simulated"])
+    lossy = rollout("simulate", *schedule, "--fault", "clicks:-20%@50%", "--queries-a-day", "500000")
+    assert lossy.returncode == 3
+    assert "rolled back at 50 %" in lossy.stdout
+    assert "No rollout yet" in rollout("list").stdout
+    assert rollout("simulate", "--days", "0.5").returncode == 1
+    assert rollout("simulate", "--fault", "fire").returncode == 1
+
+
+def test_preflight_says_what_two_settings_promise(rollout, tmp_path):
+    """Chances with intervals for the three scenarios and the given fault, and what another setting changes."""
+    (tmp_path / "strict.json").write_text('{"ctr": {"alert": 0.02, "severity": "critical"}}')
+    done = rollout(
+        "preflight", "--schedule", "0:10,2:100", "--simulations", "40", "--fault", "errors:0.01@day1", "--json", "-",
+        "--against-thresholds", "strict.json", "--seed", "4",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.json["scenarios"]) == 4
+    assert done.json["scenarios"][2]["missed"]["value"] == 0
+    assert done.json["against"]["thresholds"]["ctr"]["alert"] == 0.02
+    assert done.json["comparison"]["differences"]
+    printed = rollout(
+        "preflight", "--schedule", "0:10,2:100", "--simulations", "20", "--against-schedule", "0:50,1:100"
+    )
+    assert "Against the second setting" in printed.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "thresholds are a JSON object"),
+        ("[]", "must be a JSON object"),
+        ('{"p98": {}}', "must be known by name"),
+        (None, "--thresholds must name a file"),
+    ],
+)
+def test_broken_thresholds_are_one_line(rollout, tmp_path, content, sentence):
+    """Thresholds that are no JSON, unknown, or not there name the file or the field."""
+    if content is not None:
+        (tmp_path / "thresholds.json").write_text(content)
+    done = rollout("simulate", "--thresholds", "thresholds.json")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert sentence in done.stderr
+
+
+def test_exports_are_written_for_other_tools(rollout, tmp_path):
+    """Argo and Flagger manifests and the flag's own flagd file, to stdout or a file; another format is refused."""
+    rollout("create", "ramp", "--flag", FLAG)
+    assert 'duration: "72h"' in rollout("export", "ramp", "--format", "argo").stdout
+    assert 'kind: "Canary"' in rollout("export", "ramp", "--format", "flagger").stdout
+    assert list(rollout("export", "ramp", "--format", "flagd").json["flags"]) == [FLAG]
+    assert rollout("export", "ramp", "--format", "argo", "--out", tmp_path / "argo.yaml").stdout == ""
+    assert (tmp_path / "argo.yaml").read_text().startswith("#")
+    assert "argo, flagger or flagd; found helm" in rollout("export", "ramp", "--format", "helm").stderr
+
+
+def test_a_draft_is_edited_and_discarded(rollout):
+    """Another schedule, then nothing at all; an edit that names nothing is refused."""
+    rollout("create", "ramp", "--flag", FLAG)
+    edited = rollout("edit", "ramp", "--schedule", "0:1,7:100", "--automatic", "--json", "-").json
+    assert (len(edited["stages"]), edited["rollout"]["is_automatic"]) == (2, True)
+    assert "must name what changes" in rollout("edit", "ramp").stderr
+    assert rollout("discard", "ramp", "--json", "-").json == {"discarded": "ramp"}
+    assert "No rollout yet" in rollout("list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["status", "nothing"], "no such rollout"),
+        (["create", "r", "--flag", "nothing"], "no such flag"),
+        (["create", "r", "--flag", FLAG, "--schedule", "0:50,1:20"], "percentages of the stages must rise"),
+        (["create", "r", "--flag", FLAG, "--holdback", "nan"], "the holdback"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_status_1(rollout, arguments, sentence):
+    """Unknown rollouts and flags and broken schedules say the rule and what was found, without a traceback."""
+    done = rollout(*arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert sentence in done.stderr

@@ -1,0 +1,108 @@
+"""A workspace with flags and rollouts of its own for every test, and a clock that a test sets."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.flags import FlagStore
+from engine.rollout import Observation, RolloutControl
+from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Return the moment."""
+        return self.moment
+
+    def pass_days(self, days: float) -> datetime:
+        """Move on and return the new moment."""
+        self.moment += timedelta(days=days)
+        return self.moment
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DIMSHIFT_WORKSPACE", raising=False)
+    monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands at 2026-03-01 09:00 UTC."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def _new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a workspace with the standard flags, made once: a copy of it is quicker than another."""
+    folder = tmp_path_factory.mktemp("template") / "workspace"
+    with Workspace.open(folder, clock=Clock()) as opened:
+        FlagStore(opened)
+    return folder
+
+
+@pytest.fixture
+def workspace(_new_workspace: Path, tmp_path: Path, clock: Clock) -> Iterator[Workspace]:
+    """Return a workspace without rollouts on the test's clock."""
+    folder = Path(shutil.copytree(_new_workspace, tmp_path / "workspace"))
+    with Workspace.open(folder, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def flags(workspace: Workspace) -> FlagStore:
+    """Return the flags of the workspace, read anew whenever they are asked."""
+    return FlagStore(workspace, refresh_s=0)
+
+
+@pytest.fixture
+def control(workspace: Workspace, flags: FlagStore) -> RolloutControl:
+    """Return the rollouts of the workspace."""
+    return RolloutControl(workspace, flags)
+
+
+@pytest.fixture
+def day_of(clock: Clock) -> Callable[..., tuple[Observation, ...]]:
+    """Return a function that makes the control and treatment of the 24 hours that end now."""
+
+    def made(
+        percent: float = 5.0, *, latency: float = 1.0, clicks: float = 1.0, errors: float = 1.0, n: int = 1_000_000
+    ):
+        found = []
+        for arm, share in (("control", 1 - percent / 100), ("treatment", percent / 100)):
+            queries, is_treatment = round(n * share), arm == "treatment"
+            if not queries:
+                continue
+            p99 = 120 * (latency if is_treatment else 1)
+            found.append(
+                Observation(
+                    start=(clock.moment - timedelta(days=1)).isoformat(),
+                    end=clock.moment.isoformat(),
+                    arm=arm,
+                    percent=percent,
+                    n_users=queries // 5,
+                    n_queries=queries,
+                    n_clicks=round(queries * 0.12 * (clicks if is_treatment else 1)),
+                    n_errors=round(queries * 0.002 * (errors if is_treatment else 1)),
+                    p99_ms=p99,
+                    p99_low_ms=p99 * 0.98,
+                    p99_high_ms=p99 * 1.02,
+                    source="test",
+                )
+            )
+        return tuple(found)
+
+    return made
