@@ -116,6 +116,13 @@ def test_importing_the_engine_loads_no_heavy_library():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+def test_the_command_line_starts_light():
+    """Starting `dimshift` loads no heavy library before a verb asks for it."""
+    heavy = ("pandas", "pyarrow", "sklearn", "numba", "sqlalchemy", "plotly", "scipy.stats", "statsmodels", "lancedb")
+    code = f"import sys, engine.cli; print([name for name in {heavy!r} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
 def test_every_test_states_its_claim():
     """Every test function has a docstring, the claim it checks."""
     silent = [
