@@ -70,13 +70,12 @@ def layout_of(schema: Any, url: StoreUrl, *, needs_id: bool) -> ArrowLayout:
     moment = choose_named(name, moments, MOMENT_NAMES, chosen=url.option("updated_at"))
     rest = [column for column in kinds if column not in {vector, key, moment}]
     payload, is_json = _payload(name, kinds, rest, url.option("payload"))
-    is_half = pa.types.is_float16(kinds[vector].value_type)
     return ArrowLayout(
         id=key,
         id_kind="int" if key is None else _id_kind(kinds[key]) or "text",
         vector=vector,
         dim=declared_dim(kinds[vector]),
-        dtype="float16" if is_half else "float32",
+        dtype="float16" if pa.types.is_float16(kinds[vector].value_type) else "float32",
         payload=payload,
         is_json=is_json,
         updated_at=moment,

@@ -53,7 +53,7 @@ def of_disk(error: BaseException, *, where: str) -> StoreError | None:
     text = str(error).lower()
     if code in {errno.ENOSPC, errno.EDQUOT} or any(word in text for word in _DISK_FULL):
         return StoreError("the disk of the store is full", found=where, hint="Make room and resume")
-    if code in {errno.EACCES, errno.EROFS, errno.EPERM} or any(word in text for word in _READ_ONLY):
+    if code in {errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR} or any(word in text for word in _READ_ONLY):
         return StoreError("the store must be writable", found=where, hint="Check the permissions of its folder")
     return None
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import lancedb
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 DISTANCES: dict[Metric, Literal["cosine", "dot", "l2"]] = {"cosine": "cosine", "ip": "dot", "l2": "l2"}
 
+_PLACE_IN_SOURCE = re.compile(r",?\s*\S+\.rs:\d+:\d+")
 _NOTES = "dimshift"
 _ROWS_TO_GUESS_DIMS_BY = 1000
 _ID_TYPES: dict[IdKind, Any] = {
@@ -101,6 +103,9 @@ class LanceTable:
 
     def among(self, ids: Sequence[Id]) -> Any:
         """Return the condition that a row has one of `ids`."""
+        if self.layout.id_kind == "uint":
+            # As SQL: the numbers above 2⁶³ of expressions become floats, as the least ones of SQL do.
+            return f"{self._sql_name()} IN ({', '.join(str(one) for one in ids)})" if ids else "false"
         return col(self.id).isin([self._held(one) for one in ids])
 
     def in_order(
@@ -108,13 +113,9 @@ class LanceTable:
     ) -> Iterator[tuple[tuple[Id, ...], npt.NDArray[np.uint64]]]:
         """Yield ids greater than `after` in canonical order with the addresses of their rows; the engine sorts."""
         query = self.table.search().select([self.id]).with_row_id(True)
-        conditions = []
-        if after is not None:
-            conditions.append(col(self.id) > lit(self._held(after)))
-        if changed_since is not None and self.layout.updated_at is not None:
-            conditions.append(col(self.layout.updated_at) >= lit(changed_since))
-        if conditions:
-            query = query.where(conditions[0] if len(conditions) == 1 else conditions[0] & conditions[1])
+        condition = self._behind(after, changed_since)
+        if condition is not None:
+            query = query.where(condition)
         query = query.order_by([ColumnOrdering(column_name=self.id)])
         waiting: list[Any] = []
         for piece in query.to_batches(batch_size=batch_size):
@@ -175,6 +176,20 @@ class LanceTable:
         return pa.table(
             [columns[field.name].cast(field.type) for field in schema], names=[field.name for field in schema]
         )
+
+    def _behind(self, after: Id | None, changed_since: datetime | None) -> Any:
+        changed = None
+        if changed_since is not None and self.layout.updated_at is not None:
+            changed = col(self.layout.updated_at) >= lit(changed_since.astimezone(UTC))
+        if after is None:
+            return changed
+        if self.layout.id_kind == "uint":
+            return f"{self._sql_name()} > {after}" + (f" AND {changed.to_sql()}" if changed is not None else "")
+        behind = col(self.id) > lit(self._held(after))
+        return behind if changed is None else behind & changed
+
+    def _sql_name(self) -> str:
+        return "`" + self.id.replace("`", "``") + "`"
 
     def _held(self, one: Id) -> int | str:
         if self.notes.id_kind == "mixed":
@@ -253,8 +268,8 @@ def _sentence(error: Exception, folder: str) -> StoreError:
     on_disk = of_disk(error, where=folder)
     if on_disk is not None:
         return on_disk
-    said = text.partition("/root/")[0].partition(", src/")[0].splitlines()[0] if text else type(error).__name__
-    return StoreError("LanceDB must be able to carry this out", found=said.strip(" ,."))
+    said = _PLACE_IN_SOURCE.sub("", text).strip(" ,.") or type(error).__name__
+    return StoreError("LanceDB must be able to carry this out", found=said)
 
 
 def _notes_of(field: Any) -> Notes:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _ROWS_A_FETCH = 4096
 _QUERIES_AT_ONCE = 64
 _LEAST_EF = 64
+_AT_ONCE = timedelta(milliseconds=1)
 _WRITES_UNTIL_COMPACTION = 256  # every write is a file and a version; thousands of them slow down each further one
 
 
@@ -245,7 +246,7 @@ class LanceStore:
         with self._reported():
             opened = self._open()
             # Nobody else reads a table that says it is half done: its old versions may go at once.
-            opened.table.optimize(cleanup_older_than=timedelta(0) if opened.notes.mark else None)
+            opened.table.optimize(cleanup_older_than=_AT_ONCE if opened.notes.mark else None)
             stop_if(cancelled)
             if opened.notes.id_kind is not None and not opened.has_id_index():
                 opened.table.create_index(opened.id, config=BTree())

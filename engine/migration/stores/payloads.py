@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 RESERVED = "__dimshift"
 """The one key that payloads in a target may have beside the user's own: what the store could not hold natively."""
 
-_NUL_OR_SURROGATE = re.compile(rb"\\u0000|\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+# Escapes of ASCII may spell NUL, or the reserved key.
+_SUSPICIOUS = re.compile(rb"\\u00[0-7]|\\u[dD][89a-fA-F]|" + RESERVED.encode())
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LARGE_NUMBER = re.compile(rb"[0-9]{16}|[eE][+]?[0-9]{3}")
 
 
@@ -67,9 +69,11 @@ def as_object(payload: bytes | None) -> dict[str, Any] | None:
     value = parsed(payload)
     if payload is None or value is None:
         return None
-    if not isinstance(value, dict) or RESERVED in value or (_LARGE_NUMBER.search(payload) and not _fits_64_bits(value)):
+    is_plain = isinstance(value, dict) and RESERVED not in value
+    if not is_plain or (_LARGE_NUMBER.search(payload) and not _fits_64_bits(value)) or _has_half_pair(payload, value):
         return {RESERVED: {"json": payload.decode("utf-8")}}
-    return value
+    plain: dict[str, Any] = value
+    return plain
 
 
 def from_object(value: Mapping[str, Any] | None) -> bytes | None:
@@ -84,20 +88,31 @@ def from_object(value: Mapping[str, Any] | None) -> bytes | None:
     return dumped(rest) if rest else None
 
 
+def all_for_jsonb(payloads: Sequence[bytes | None]) -> Sequence[bytes | None]:
+    """Return `for_jsonb` of every payload; most batches hold nothing to change, which one look tells."""
+    together = b"".join(one for one in payloads if one is not None)
+    if _SUSPICIOUS.search(together) is None:
+        return payloads
+    return [None if one is None else for_jsonb(one) for one in payloads]
+
+
+def all_from_jsonb(payloads: Sequence[bytes | None]) -> Sequence[bytes | None]:
+    """Return `from_jsonb` of every payload."""
+    if RESERVED.encode() not in b"".join(one for one in payloads if one is not None):
+        return payloads
+    return [None if one is None else from_jsonb(one) for one in payloads]
+
+
 def for_jsonb(payload: bytes) -> bytes:
     r"""Return `payload` as PostgreSQL's ``jsonb`` can hold it: ``\u0000`` and half surrogate pairs go as text."""
-    if not _NUL_OR_SURROGATE.search(payload) and RESERVED.encode() not in payload:
+    if not _SUSPICIOUS.search(payload):
         return payload
     try:
         value = parsed(payload)
     except FormatError:
         return payload  # PostgreSQL will say so itself
-    again = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    if (
-        _NUL_OR_SURROGATE.search(again) is None
-        and _is_utf8(again)
-        and not (isinstance(value, dict) and RESERVED in value)
-    ):
+    holds_nul = any("\0" in text for text in _texts(value))
+    if not holds_nul and not _has_half_pair(payload, value) and not (isinstance(value, dict) and RESERVED in value):
         return payload
     return dumped({RESERVED: {"json": payload.decode("utf-8")}})
 
@@ -143,9 +158,26 @@ def _fits_64_bits(value: Any) -> bool:
     return not isinstance(value, int) or -(1 << 63) <= value < 1 << 64
 
 
-def _is_utf8(data: bytes) -> bool:
+def _has_half_pair(payload: bytes, value: Any) -> bool:
+    """Tell whether a text within `value` holds half of a surrogate pair, which only an escape in `payload` can do."""
+    return _SURROGATE.search(payload) is not None and not all(map(_is_unicode, _texts(value)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _is_unicode(text: str) -> bool:
     try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
+        text.encode()
+    except UnicodeEncodeError:
         return False
     return True

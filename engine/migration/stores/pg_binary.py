@@ -145,10 +145,13 @@ def decode(row: RowFormat, messages: Sequence[Buffer]) -> DecodedRows:
     # A vector of the same length in bytes has the same dim.
     regular = block["bytes"] == expected
     vectors = block["vector"].astype(np.float32)
-    broken = tuple(_broken(row, rows[place], place) for place in np.flatnonzero(~regular).tolist())
     vectors[~regular] = np.nan
     ends = np.where(regular, width, width - expected + np.maximum(block["bytes"], 0)).tolist()
-    moments, payloads, texts = _read_rest(row, rows, ends)
+    try:
+        broken = tuple(_broken(row, rows[place], place) for place in np.flatnonzero(~regular).tolist())
+        moments, payloads, texts = _read_rest(row, rows, ends)
+    except struct.error:
+        raise _unexpected() from None
     return DecodedRows(
         ids=texts if row.id_field == "text" else _fixed_ids(row, block),
         vectors=vectors,
@@ -208,6 +211,8 @@ def _broken(row: RowFormat, message: Buffer, place: int) -> BrokenRow:
 def _read_rest(
     row: RowFormat, rows: Sequence[Buffer], ends: Sequence[int]
 ) -> tuple[npt.NDArray[np.datetime64] | None, list[bytes | None] | None, list[Id]]:
+    if row.has_payload and not row.has_moment and row.id_field != "text":
+        return None, _read_payloads(rows, ends), []
     moments: list[int] = []
     payloads: list[bytes | None] = []
     texts: list[Id] = []
@@ -218,19 +223,29 @@ def _read_rest(
         steps.append(lambda message, at: _read_bytes(message, at, payloads))
     if row.id_field == "text":
         steps.append(lambda message, at: _read_text(message, at, texts))
-    try:
-        for message, end in zip(rows, ends, strict=True):
-            at = end
-            for step in steps:
-                at = step(message, at)
-            if at != len(message):
-                raise _unexpected()
-    except struct.error:
-        raise _unexpected() from None
+    for message, end in zip(rows, ends, strict=True):
+        at = end
+        for step in steps:
+            at = step(message, at)
+        if at != len(message):
+            raise _unexpected()
     when = None
     if row.has_moment:
         when = np.array(moments, dtype=np.int64).view("timedelta64[us]") + _EPOCH
     return when, payloads if row.has_payload else None, texts
+
+
+def _read_payloads(rows: Sequence[Buffer], ends: Sequence[int]) -> list[bytes | None]:
+    """Read the last field of rows where nothing else is left: the commonest case, without a call a field."""
+    payloads: list[bytes | None] = []
+    size_of = _LONG.unpack_from
+    for message, end in zip(rows, ends, strict=True):
+        size = size_of(message, end)[0]
+        start = end + 4
+        if start + max(size, 0) != len(message):
+            raise _unexpected()
+        payloads.append(None if size < 0 else bytes(message[start:]))
+    return payloads
 
 
 def _read_moment(message: Buffer, at: int, into: list[int]) -> int:

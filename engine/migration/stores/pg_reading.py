@@ -9,7 +9,7 @@ from psycopg import sql
 
 from engine.errors import ParameterError
 from engine.migration.ids import fits
-from engine.migration.stores.payloads import from_jsonb
+from engine.migration.stores.payloads import all_from_jsonb
 from engine.migration.stores.pg_binary import HEADER, RowFormat, decode, decode_ids
 from engine.migration.stores.protocol import Batch
 
@@ -31,7 +31,8 @@ def literal(table: PgTable, one: Id) -> sql.Composed:
     """Return an id for comparison with the id column. Raises ParameterError when it cannot be one of the table's."""
     if not fits(one, table.id_kind):
         raise ParameterError(f"a cursor of this store holds an id of the kind {table.id_kind}")
-    return sql.SQL("{}::{}").format(sql.Literal(table.held(one)), SQL_TYPES[table.id_field])
+    # Not ::, which binds more tightly than the sign of the least number.
+    return sql.SQL("CAST({} AS {})").format(sql.Literal(table.held(one)), SQL_TYPES[table.id_field])
 
 
 def among(table: PgTable, ids: Sequence[Id]) -> sql.Composed:
@@ -93,13 +94,10 @@ def read(
     query = sql.SQL(_COPY).format(columns, table.identifier, where, tail)
     with connection.use() as session, session.cursor() as cursor, cursor.copy(query) as copy:
         rows = decode(row, [*copy])
-    payloads = None
-    if rows.payloads is not None:
-        payloads = tuple(None if one is None else from_jsonb(one) for one in rows.payloads)
     return Batch(
         ids=tuple(table.originals(rows.ids)),
         vectors=rows.vectors if dim is None or is_cut else np.ascontiguousarray(rows.vectors[:, :dim]),
-        payloads=payloads,
+        payloads=None if rows.payloads is None else tuple(all_from_jsonb(rows.payloads)),
         updated_at=rows.updated_at,
         broken=rows.broken,
     )

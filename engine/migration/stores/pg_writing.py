@@ -9,7 +9,7 @@ from psycopg import errors, sql
 
 from engine.errors import StoreError
 from engine.migration.stores import checks
-from engine.migration.stores.payloads import for_jsonb
+from engine.migration.stores.payloads import all_for_jsonb
 from engine.migration.stores.pg_binary import HEADER, TRAILER, RowFormat, encode
 from engine.migration.stores.pg_connection import first_line
 from engine.migration.stores.pg_table import Notes, identifier_of
@@ -106,15 +106,12 @@ def _write(session: psycopg.Connection[Any], table: PgTable, batch: Batch, *, is
 
 def _copy(session: psycopg.Connection[Any], table: PgTable, batch: Batch, *, into: sql.Identifier) -> None:
     row = _row_format(table, batch)
-    payloads = batch.payloads
-    if payloads is not None and row.is_jsonb:
-        payloads = tuple(None if one is None else for_jsonb(one) for one in payloads)
     data = encode(
         row,
-        ids=[table.held(one) for one in batch.ids],
+        ids=[table.held(one) for one in batch.ids] if row.id_field == "text" else batch.ids,
         vectors=batch.vectors,
         updated_at=batch.updated_at,
-        payloads=payloads,
+        payloads=all_for_jsonb(batch.payloads) if batch.payloads is not None and row.is_jsonb else batch.payloads,
     )
     first, *others = _columns(table, batch)
     names = [*others, first] if row.id_field == "text" else [first, *others]

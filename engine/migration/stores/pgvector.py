@@ -82,7 +82,7 @@ class PgvectorStore:
             dim_is_declared=table.vector.modifier is not None,
             dtype=table.dtype,
             metric=table.notes.metric or (table.index.metric if table.index else None),
-            index=table.index,
+            index=None if table.index is None else replace(table.index, n_rows=n_rows),
             id_kind=table.id_kind,
             ids_are_unique=table.ids_are_unique,
             n_rows=n_rows,

@@ -60,6 +60,8 @@ class FolderPoints:
         self._url = url
         self._path = (url.path or Path()) / url.table
         self._holds = False
+        self._lock = threading.Lock()
+        self._name: str | None = None
         self._writes = 0
 
     @property
@@ -147,11 +149,11 @@ class FolderPoints:
         name = self._vector_name()
         # Lists are taken over faster than rows of an array.
         rows: list[Any] = vectors.tolist()
-        points = [
-            edge.Point(one, {name: row} if name else row, payload)
-            for one, row, payload in zip(ids, rows, payloads, strict=True)
-        ]
         with self._shard() as shard:
+            points = [
+                edge.Point(one, {name: row} if name else row, payload)
+                for one, row, payload in zip(ids, rows, payloads, strict=True)
+            ]
             shard.update(edge.UpdateOperation.upsert_points(points))
             self._writes += 1
             if self._writes % _WRITES_A_FLUSH == 0:
@@ -233,22 +235,26 @@ class FolderPoints:
 
     def close(self) -> None:
         """Let go of the shard; it is closed when no other store of this process holds it."""
-        if self._holds:
-            self._holds = False
-            with _reported(self._path):
+        self._name = None
+        with self._lock, _reported(self._path):
+            if self._holds:
+                self._holds = False
                 _SHARDS.give_back(self._path)
 
     @contextmanager
     def _shard(self) -> Iterator[Any]:
         with _reported(self._path):
-            if not self._holds:
-                _SHARDS.take(self._path)
-                self._holds = True
+            with self._lock:
+                if not self._holds:
+                    _SHARDS.take(self._path)
+                    self._holds = True
             yield _SHARDS.at(self._path)
 
     def _vector_name(self) -> str:
-        collection = self.collection()
-        return "" if collection is None else collection.vector
+        if self._name is None:
+            collection = self.collection()
+            self._name = "" if collection is None else collection.vector
+        return self._name
 
 
 class _OpenShards:

@@ -65,6 +65,7 @@ class ServerPoints:
         self._client = client
         self._is_given = client is not None
         self._name = url.table
+        self._of_vector: str | None = None
 
     @property
     def server(self) -> str:
@@ -116,6 +117,7 @@ class ServerPoints:
 
     def drop(self) -> None:
         """Remove the collection."""
+        self._of_vector = None
         with self._reported() as client:
             if client.collection_exists(self._name):
                 client.delete_collection(self._name)
@@ -236,13 +238,16 @@ class ServerPoints:
 
     def close(self) -> None:
         """Close the client, unless it was given; it is made again when it is used."""
+        self._of_vector = None
         if self._client is not None and not self._is_given:
             self._client.close()
             self._client = None
 
     def _vector_name(self) -> str:
-        collection = self.collection()
-        return "" if collection is None else collection.vector
+        if self._of_vector is None:
+            collection = self.collection()
+            self._of_vector = "" if collection is None else collection.vector
+        return self._of_vector
 
     @contextmanager
     def _reported(self) -> Iterator[QdrantClient]:

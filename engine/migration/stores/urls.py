@@ -16,6 +16,7 @@ import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -80,7 +81,7 @@ class StoreUrl:
         scheme = {"pgvector": "postgresql", "files": "file"}.get(self.kind, self.kind)
         authority = ""
         if self.path is None:
-            host = f"[{self.host}]" if self.host and ":" in self.host else quote(self.host or "", safe="")
+            host = f"[{self.host}]" if _is_ipv6(self.host) else quote(self.host or "", safe="")
             authority = (f"{quote(self.user, safe='')}@" if self.user else "") + host
             authority += f":{self.port}" if self.port is not None else ""
         path = quote(str(self.path)) if self.path is not None else ""
@@ -247,6 +248,14 @@ def _network_url(
         database=database or None,
         options=options,
     )
+
+
+def _is_ipv6(host: str | None) -> bool:
+    try:
+        IPv6Address(host or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _host(netloc: str) -> str | None:
