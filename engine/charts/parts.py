@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from engine.charts.theme import FONT, Palette, template, translucent
+from engine.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -180,9 +181,11 @@ def written_interval(interval: Interval) -> str:
 
 
 def escaped(text: str, *, longest: int = 40) -> str:
-    """Keep Plotly from reading tags or links out of `text`, and cut it where it would push the chart aside."""
-    short = text if len(text) <= longest else text[: longest - 1] + "…"
-    return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Keep Plotly from reading tags or links out of `text`, and cut it where it would push the chart aside.
+
+    Control and bidi characters, which could turn what stands beside it around, become spaces.
+    """
+    return printable(text, longest=longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _between(one: str, other: str, share: float) -> str:

@@ -63,6 +63,34 @@ PAGES = (
         url="queries",
         icon=":material/manage_search:",
     ),
+    PageSpec(
+        section="Validate",
+        title="A/B test",
+        script="pages/validate/ab_test.py",
+        url="ab-test",
+        icon=":material/science:",
+    ),
+    PageSpec(
+        section="Ship",
+        title="Rollout",
+        script="pages/ship/rollout.py",
+        url="rollout",
+        icon=":material/rocket_launch:",
+    ),
+    PageSpec(
+        section="Ship",
+        title="Feature flags",
+        script="pages/ship/flags.py",
+        url="flags",
+        icon=":material/flag:",
+    ),
+    PageSpec(
+        section="Ship",
+        title="Migration",
+        script="pages/ship/migration.py",
+        url="migration",
+        icon=":material/swap_horiz:",
+    ),
 )
 
 

@@ -76,6 +76,33 @@ def take_measured() -> list[Job]:
     return _take_finished("explore")
 
 
+def start_test(label: str, work: Work) -> None:
+    """Simulate or analyse an experiment in the background; the job stores its run itself."""
+    _start("experiment", label, work)
+
+
+def take_tested() -> str | None:
+    """Return the run of the last experiment of this tab that finished since the page was drawn, once."""
+    run_id = None
+    for finished in _take_finished("experiment"):
+        if finished.state == "done":
+            try:
+                run_id = str(services().jobs.result(state.owner(), finished.id))
+            except JobNotFoundError:
+                continue  # forgotten a moment ago; its run is stored and in the list
+    return run_id
+
+
+def start_looking(label: str, work: Work) -> None:
+    """Look at the stores of a migration, or ask them, in the background."""
+    _start("migration", label, work)
+
+
+def take_looked() -> list[Job]:
+    """Return the looks of this tab at stores that finished since the page was drawn last, once."""
+    return _take_finished("migration")
+
+
 def show_progress(purpose: Purpose, *, news: Callable[[], object] | None = None) -> None:
     """Show the jobs of `purpose` that run, each with a cancel button, and how the last one ended.
 

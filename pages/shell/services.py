@@ -6,14 +6,19 @@ import os
 import secrets
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from engine.embeddings.samples import load_sample
 from engine.errors import EngineError
+from engine.flags import FlagStore
+from engine.migration import DualControl
+from engine.rollout import RolloutControl, SimulatedRollouts
 from engine.tradeoff import Criterion, Estimates, SweepSummary, estimate, judge, load_sweep
 from engine.workspace import JobRunner, Workspace
+from pages.shell.migration_shared import Transfers
 from pages.shell.text import sentence
 
 if TYPE_CHECKING:
@@ -42,6 +47,27 @@ class Services:
     workspace: Workspace
     jobs: JobRunner
     first_sweep: FirstSweep
+    transfers: Transfers
+
+    @cached_property
+    def flags(self) -> FlagStore:
+        """The flags of the workspace, in memory. Raises FlagError or WorkspaceError when they cannot be read."""
+        return FlagStore(self.workspace)
+
+    @cached_property
+    def rollouts(self) -> RolloutControl:
+        """The rollouts of the workspace."""
+        return RolloutControl(self.workspace, self.flags)
+
+    @cached_property
+    def dual_control(self) -> DualControl:
+        """How old and new store answer together in this workspace."""
+        return DualControl(self.workspace)
+
+    @cached_property
+    def simulated(self) -> SimulatedRollouts:
+        """What steps rollouts on simulated time through their days."""
+        return SimulatedRollouts(self.rollouts)
 
 
 def services() -> Services:
@@ -81,13 +107,15 @@ def data_root() -> str | None:
 
 def _close(opened: Services) -> None:
     opened.jobs.close(timeout_s=_CLOSE_S)
+    opened.transfers.close(timeout_s=_CLOSE_S)
     opened.workspace.close()
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, on_release=_close)
 def _open(folder: str, database_url: str) -> Services:
     workspace = Workspace.open(folder or None, database_url=database_url or None)
-    return Services(workspace=workspace, jobs=JobRunner(), first_sweep=FirstSweep())
+    transfers = Transfers(workspace.folder)
+    return Services(workspace=workspace, jobs=JobRunner(), first_sweep=FirstSweep(), transfers=transfers)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from engine.embeddings import EmbeddingSet, Health
+    from engine.experiment.events import Events
+    from engine.flags import Flag
+    from engine.rollout import Rollout, Schedule, Thresholds
+    from engine.rollout.traffic_days import Traffic
     from pages.shell.loading import Loading, Question, Slot
 
-Purpose = Literal["sweep", "load", "explore"]
+Purpose = Literal["sweep", "load", "explore", "experiment", "flags", "rollout", "migration"]
 Place = Literal["bundled", "tab", "workspace"]
+Confirmation = Literal["kill", "roll back"]
 
 RUN_KEY = "run"
 """Also the name in the URL, as are the next three."""
@@ -24,9 +29,16 @@ K_KEY = "k"
 TARGET_KEY = "target"
 NEW_SWEEP_KEY = "new_sweep"
 SOURCE_KEY = "sweep_source"
+NEW_TEST_KEY = "new_test"
 
 DIM_KEY = "dim"
 """The dimension that the Queries page looks at; also its name in the URL."""
+
+FLAG_KEY = "flag"
+"""The flag that the Feature flags page edits; also its name in the URL."""
+
+ROLLOUT_KEY = "rollout"
+"""The rollout that the Rollout page shows; also its name in the URL."""
 
 _OWNER = "_owner"
 _HELD = "_held"
@@ -36,8 +48,18 @@ _SLOT = "_slot"
 _JOBS = "_jobs_"
 _NOTICE = "_notice_"
 _FOLD = "_fold"
+_FOLD_TEST = "_fold_test"
 _AT_HAND = "_at_hand"
 _FAILURES = "_failures"
+_EXPERIMENT = "_experiment"
+_EVENTS = "_events"
+_ACTOR = "_actor"
+_ASKED = "_asked"
+_EDITED = "_edited_flag"
+_EDITED_ROLLOUT = "_edited_rollout"
+_SETS_UP = "_sets_up_rollout"
+_OPENED = "_opened_rollout"
+_KEPT = "_kept_setting"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,6 +86,41 @@ class AtHand:
     embedding_set: EmbeddingSet
     place: Place
     sha256: str
+
+
+@dataclass(eq=False, kw_only=True)
+class EventSlot:
+    """Where a job leaves the events that it read: with the tab alone, since they may be somebody's log.
+
+    The last ones only, with the run that they were analysed in.
+    """
+
+    held: tuple[str, Events] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagEdit:
+    """The flag as it was when somebody began to edit it; `round` makes fresh widgets of an edit begun anew."""
+
+    base: Flag
+    round: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutEdit:
+    """The rollout as it was, in this version, when somebody began to edit its settings."""
+
+    base: Rollout
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutSetting:
+    """What a rollout is planned with, for a pre-flight."""
+
+    schedule: Schedule
+    thresholds: Thresholds
+    traffic: Traffic
 
 
 def owner() -> str:
@@ -179,6 +236,17 @@ def settle_new_sweep() -> None:
         st.session_state[NEW_SWEEP_KEY] = False
 
 
+def fold_new_test() -> None:
+    """Have the form of a new A/B test folded when it is drawn next."""
+    st.session_state[_FOLD_TEST] = True
+
+
+def settle_new_test() -> None:
+    """Fold the form if that was asked for; a widget's state can only change before the widget is drawn."""
+    if st.session_state.pop(_FOLD_TEST, False):
+        st.session_state[NEW_TEST_KEY] = False
+
+
 def settle_choice(key: str, options: Sequence[object]) -> None:
     """Forget what was chosen under `key` when it is none of `options`; to be called before the widget is drawn."""
     if key in st.session_state and st.session_state[key] not in options:
@@ -206,3 +274,136 @@ def failures(run_id: str) -> Mapping[str, str]:
 def set_failures(run_id: str, sentences: Mapping[str, str]) -> None:
     """Remember why panels of this run could not be measured; forget the earlier reasons."""
     st.session_state[_FAILURES] = {**st.session_state.get(_FAILURES, {}), run_id: dict(sentences)}
+
+
+def open_experiment(run_id: str) -> None:
+    """Show this run on the A/B test page from now on; the address names it.
+
+    Not under `RUN_KEY`: that is the widget's of the sweep's run, and a sweep is no experiment.
+    """
+    st.session_state[_EXPERIMENT] = run_id
+    if st.query_params.get(RUN_KEY) != run_id:
+        st.query_params[RUN_KEY] = run_id
+
+
+def asked_experiment() -> str:
+    """Return the experiment asked for by the URL or in this tab; empty for none."""
+    return st.query_params.get(RUN_KEY) or str(st.session_state.get(_EXPERIMENT, ""))
+
+
+def forget_experiment() -> None:
+    """Ask for no run on the A/B test page any more: the one in the address is of another page."""
+    st.session_state.pop(_EXPERIMENT, None)
+    st.query_params.pop(RUN_KEY, None)
+
+
+def event_slot() -> EventSlot:
+    """Return where the jobs of this tab leave their events."""
+    waiting: EventSlot = st.session_state.setdefault(_EVENTS, EventSlot())
+    return waiting
+
+
+def held_events(run_id: str) -> Events | None:
+    """Return the events that this tab analysed in the run `run_id`, when they are the last it read."""
+    held = event_slot().held
+    return held[1] if held is not None and held[0] == run_id else None
+
+
+def actor() -> str | None:
+    """Return the name under which this tab changes flags and rollouts, None until somebody gave one."""
+    name: str | None = st.session_state.get(_ACTOR)
+    return name
+
+
+def set_actor(name: str) -> None:
+    """Remember the name under which this tab changes flags and rollouts."""
+    st.session_state[_ACTOR] = name
+
+
+def typed(key: str) -> str:
+    """Return what stands in the text field `key`, for the callback of a button beside it."""
+    return str(st.session_state.get(key) or "")
+
+
+def ask(question: Confirmation) -> None:
+    """Keep this dialog open until it is answered or dismissed, however often the page is drawn anew meanwhile."""
+    st.session_state[_ASKED] = question
+
+
+def asked() -> Confirmation | None:
+    """Return the dialog that is open."""
+    question: Confirmation | None = st.session_state.get(_ASKED)
+    return question
+
+
+def stop_asking() -> None:
+    """Close the dialog that is open."""
+    st.session_state.pop(_ASKED, None)
+
+
+def edited_flag(key: str) -> FlagEdit | None:
+    """Return the edit of the flag `key` that this tab has begun."""
+    edit: FlagEdit | None = st.session_state.get(_EDITED)
+    return edit if edit is not None and edit.base.key == key else None
+
+
+def edit_flag(edit: FlagEdit) -> None:
+    """Begin to edit a flag, in place of the one that was edited before."""
+    st.session_state[_EDITED] = edit
+
+
+def edited_rollout(key: str) -> RolloutEdit | None:
+    """Return the edit of the rollout `key` that this tab has begun."""
+    edit: RolloutEdit | None = st.session_state.get(_EDITED_ROLLOUT)
+    return edit if edit is not None and edit.base.key == key else None
+
+
+def edit_rollout(edit: RolloutEdit) -> None:
+    """Begin to edit the settings of a rollout, in place of the one that was edited before."""
+    st.session_state[_EDITED_ROLLOUT] = edit
+
+
+def sets_up_rollout() -> bool:
+    """Tell whether this tab plans a new rollout."""
+    return bool(st.session_state.get(_SETS_UP, False))
+
+
+def set_up_rollout(*, is_planned: bool) -> None:
+    """Plan a new rollout from now on, or no more."""
+    st.session_state[_SETS_UP] = is_planned
+
+
+def open_rollout(key: str) -> None:
+    """Show this rollout when the page is drawn next."""
+    st.session_state[_SETS_UP] = False
+    st.session_state[_OPENED] = key
+
+
+def settle_rollout(keys: Sequence[str]) -> None:
+    """Choose the rollout that was opened, one of `keys`; a widget's state can only change before it is drawn."""
+    opened = st.session_state.pop(_OPENED, None)
+    if opened in keys:
+        if ROLLOUT_KEY not in st.session_state:
+            st.query_params[ROLLOUT_KEY] = opened  # a bound value is written to the URL only when it changes
+        st.session_state[ROLLOUT_KEY] = opened
+    settle_bound(ROLLOUT_KEY, keys)
+
+
+def settle_bound(key: str, options: Sequence[str]) -> None:
+    """Choose the first of `options` when what was chosen is none of them any more: somebody removed it.
+
+    Unlike `settle_choice` also for a widget that is in the address already, from which nothing may be taken out.
+    """
+    if options and key in st.session_state and st.session_state[key] not in options:
+        st.session_state[key] = options[0]
+
+
+def kept_setting() -> RolloutSetting | None:
+    """Return the setting that the present one is compared with."""
+    kept: RolloutSetting | None = st.session_state.get(_KEPT)
+    return kept
+
+
+def keep_setting(setting: RolloutSetting | None) -> None:
+    """Compare further settings with this one, or with none."""
+    st.session_state[_KEPT] = setting

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import string
+from collections import Counter
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from engine.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]")
 # Shortcodes (:smile:, :material/home:) and bare links are looked for after backslashes are gone, so only a character
@@ -41,6 +46,18 @@ def local_time(moment: datetime, timezone: str | None) -> str:
         zone = None
     local = moment.astimezone(UTC if zone is None else zone)
     return f"{local.day} {local:%b %Y, %H:%M}" + (" UTC" if zone is None else "")
+
+
+def told_apart(titles: Mapping[str, str]) -> dict[str, str]:
+    """Return `titles` by their ids with no two alike, the end of the id added where they would be.
+
+    A browser tells Streamlit which title of a list was chosen, not which entry: of two alike it takes the first.
+
+    >>> told_apart({"20260105-1a": "same", "20260105-2b": "same", "20260105-3c": "other"})["20260105-1a"]
+    'same · 60105-1a'
+    """
+    times = Counter(titles.values())
+    return {key: title if times[title] == 1 else f"{title} · {key[-8:]}" for key, title in titles.items()}
 
 
 def file_size(n_bytes: int) -> str:
