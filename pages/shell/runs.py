@@ -9,7 +9,7 @@ import streamlit as st
 from engine.errors import RunNotFoundError
 from pages.shell import jobs, state
 from pages.shell.services import services
-from pages.shell.text import local_time, sentence
+from pages.shell.text import local_time, sentence, told_apart
 
 if TYPE_CHECKING:
     from engine.workspace import Run
@@ -42,13 +42,14 @@ def choose_run(shown: Run | None) -> None:
     if shown is not None:
         runs.setdefault(shown.id, shown)
     zone = st.context.timezone
+    titles = told_apart({run_id: _title(run, zone) for run_id, run in runs.items()})
     # The choice follows the run that is shown, whoever changed it.
     st.session_state[_CHOICE_KEY] = None if shown is None else shown.id
     st.selectbox(
         "Run",
         list(runs),
         index=None if shown is None else 0,  # the session state decides; Streamlit warns of another index
-        format_func=lambda run_id: _title(runs[run_id], zone),
+        format_func=lambda run_id: titles[run_id],
         key=_CHOICE_KEY,
         on_change=_open_choice,
         placeholder="Choose a stored run",
