@@ -1,6 +1,7 @@
 """Take the README's pictures from the running app: ``python -m tests.browser.make_pictures`` beside ``app.py``.
 
-The bundled set is swept, read by how much nDCG it keeps, measured beyond recall, and photographed.
+The bundled set is swept, read by how much nDCG it keeps, and measured beyond recall; a test is simulated, a rollout
+ramped on simulated time, and the set moved between two databases; all of it is photographed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import sync_playwright
 
 from engine.charts import PALETTES
+from engine.flags import FlagStore
+from engine.rollout import RolloutControl, SimulatedRollouts
+from engine.workspace import Workspace
 from tests.browser.conftest import ARGUMENTS, ROOT, Tab, running_app
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ MEASURED_WITHIN_MS = 300_000
 
 
 def main() -> None:
-    """Write ``pages/assets/sweep-light.png``, ``sweep-dark.png`` and a light picture of every other Explore page."""
+    """Write ``pages/assets/sweep-light.png``, ``sweep-dark.png`` and a light picture of every other page."""
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("no chromium on the PATH: apt-get install chromium")
@@ -43,7 +47,37 @@ def main() -> None:
         for name, path in EXPLORED.items():
             tab.open(path).settled()
             take(tab, f"{name}-light")
+        take_shipping(tab, server)
         browser.close()
+
+
+def take_shipping(tab: Tab, server: Server) -> None:
+    """Photograph an A/B test, a rollout on its way, the flags that it moves, and a migration that was tried."""
+    tab.open("/ab-test").page.get_by_text("Safe in simulation").wait_for(timeout=MEASURED_WITHIN_MS)
+    take(tab, "ab-test-light")
+    with Workspace.open(server.workspace) as workspace:
+        ramp(workspace)
+    for name in ("rollout", "flags"):
+        tab.open(f"/{name}").settled()
+        take(tab, f"{name}-light")
+    tab.open("/migration").page.get_by_role("button", name="Try it here").click()
+    tab.page.get_by_text("Largest difference").first.wait_for(timeout=MEASURED_WITHIN_MS)
+    take(tab.settled(), "migration-light")
+
+
+def ramp(workspace: Workspace) -> None:
+    """Bring a rollout on simulated time to half of its users."""
+    control = RolloutControl(workspace, FlagStore(workspace))
+    control.create(
+        "ramp-768",
+        flag_key="use_reduced_dims",
+        actor="ann",
+        is_simulated=True,
+        is_automatic=True,
+        reason="A/B test safe",
+    )
+    control.start("ramp-768", actor="ann")
+    SimulatedRollouts(control).step("ramp-768", days=17, actor="ann")
 
 
 def open_tab(browser: Browser, server: Server, mode: Mode, *, height: int) -> Tab:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from engine.embeddings import EmbeddingSet, Judgements
@@ -59,6 +61,14 @@ class App:
         """Return what the page says, in order."""
         kinds = ("title", "header", "subheader", "markdown", "caption", "error", "warning", "info")
         return [element.value for kind in kinds for element in self.at.get(kind)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _components_found_once() -> Iterator[None]:
+    """Let Streamlit look for components in the installed packages once: 0.2 s that every tab would take anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture
