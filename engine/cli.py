@@ -19,6 +19,7 @@ from engine.commands.ab import ab_app
 from engine.commands.flags import flags_app
 from engine.commands.migrate import migrate, search
 from engine.commands.options import Json, Seed, WorkspaceFolder
+from engine.commands.report import report, runs
 from engine.commands.rollout import rollout_app
 from engine.embeddings import METRICS, RECIPES, Columns, load
 from engine.embeddings.samples import load_sample
@@ -48,6 +49,8 @@ app.add_typer(flags_app, name="flags")
 app.add_typer(rollout_app, name="rollout")
 app.command()(migrate)
 app.command()(search)
+app.command()(report)
+app.command()(runs)
 
 
 def main() -> None:

@@ -27,8 +27,9 @@ ARROWS = {
     "rollout": {"flags"},
     "migration": {"flags"},
     "charts": {"rollout", "migration"},
+    "present": {"charts"},
     "terminal": {"tradeoff"},
-    "commands": {"terminal", "rollout", "migration"},
+    "commands": {"terminal", "present"},
     "cli": {"commands"},
 }
 

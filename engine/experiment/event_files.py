@@ -68,7 +68,7 @@ class _Table:
         import pyarrow as pa
 
         self._events = events
-        self._texts = _defused if is_safe else _as_they_are
+        self._texts = defused if is_safe else _as_they_are
         self._ids = self._texts(events.user_ids)
         self._arms = self._texts(pa.array(events.arms))
         self._segments = self._texts(pa.array([*events.segments, None], pa.string()))
@@ -128,7 +128,8 @@ def _as_they_are(texts: Any) -> Any:
     return texts
 
 
-def _defused(texts: Any) -> Any:
+def defused(texts: Any) -> Any:
+    """Return the Arrow `texts` with an apostrophe before those that a spreadsheet would run as a formula."""
     import pyarrow.compute as pc
 
     return pc.if_else(pc.match_substring_regex(texts, _FORMULA), pc.binary_join_element_wise("'", texts, ""), texts)

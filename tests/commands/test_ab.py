@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 
@@ -29,12 +32,17 @@ class Done:
     stderr: str
 
 
+COMMANDS = functools.cache(typer.main.get_command)
+"""Building all commands of `dimshift` takes longer than most of them do; a process does it once."""
+
+
 @pytest.fixture
 def ab(tmp_path, monkeypatch, capsys):
     """Return a function that runs `dimshift ab` in an empty folder with a workspace of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(typer.main, "get_command", COMMANDS)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["dimshift", "ab", *map(str, arguments)])
@@ -92,6 +100,8 @@ def test_faults_ramps_and_margins_are_taken_from_the_options(ab):
     answer = json.loads(slow.stdout)
     assert (slow.returncode, answer["verdict"]) == (3, "harmful")
     assert "Injected fault: latency × 2 in the treatment, from day 1 on." in answer["assumptions"]
+    burst = json.loads(ab("simulate", *SMALL, "--fault", "errors:0.05:1-1:control", "--json", "-").stdout)
+    assert "Injected fault: 5 % more errors in the control, from day 1 to day 1." in burst["assumptions"]
     wide = ab("simulate", *SMALL, "--fault", "latency:2:1", "--judge", "p99", "--margin-latency", "3")
     assert wide.returncode == 0, wide.stdout
     ramp = json.loads(ab("simulate", *SMALL, "--stages", "0:10,1:50", "--json", "-").stdout)
@@ -144,6 +154,16 @@ def test_a_plan_is_printed_and_written(ab):
         (("simulate", "--treatment", "speed=2"), "--treatment takes NAME=VALUE of ctr"),
         (("simulate", "--stages", "0-5"), "--stages takes DAY:PERCENT"),
         (("simulate", "--percent", "150"), "150"),
+        (("simulate", "--fault", "errors:0.1:2-x"), "--fault takes KIND:AMOUNT"),
+        (("simulate", "--days", "5", "--fault", "errors:0.1:3-2"), "does not end before; found day 3 to day 2"),
+        (
+            ("analyze", "--control", "1/10", "--treatment", "1/9", "--percent", "150"),
+            "above 0 and below 100; found 150",
+        ),
+        (("analyze", "a.csv", "--percent", "0"), "percentage of users in the treatment must be above 0 and below 100"),
+        (("analyze", "--control", f"1/{10**21}", "--treatment", "1/9"), "control may have at most 1,000,000,000,000"),
+        (("power", "--baseline", "0.1", "--margin", "0.1", "--percent", "nan"), "above 0 and below 100; found nan"),
+        (("simulate", "--judge", ""), "is one or more of ctr, conversion, error_rate, no_results, p99; found nothing"),
         (("simulate", "--preset", "perfect"), "a preset is one of"),
         (("simulate", "--events", "e.txt"), "--events ends in .parquet or .csv"),
         (("simulate", "--events", "nowhere/e.csv"), "--events must name a file in a folder that is there"),
@@ -193,3 +213,39 @@ def test_every_verb_says_what_its_options_are_for(ab, verb):
     command = typer.main.get_command(ab_app).commands[verb]
     assert command.help in ab(verb, "--help").stdout.replace("\n  ", " ")
     assert [one.name for one in command.params if not getattr(one, "help", None)] == []
+
+
+def test_the_conversion_keeps_its_share_of_the_clicks_unless_it_is_given(ab):
+    """With another CTR as many of the clicks convert, so that no CTR is too low for a conversion nobody stated."""
+    stated = ("--treatment", "ctr=0.06,conversion=0.02")
+    told = json.loads(ab("simulate", *SMALL, "--control", "ctr=0.24", *stated, "--json", "-").stdout)["assumptions"]
+    assert "CTR 24 % and 6 %, conversion 12 % and 2 %, errors 0.1 % and 0.1 %." in " ".join(told)
+    assert ab("simulate", *SMALL, "--control", "ctr=0").returncode == 3
+
+
+def test_what_looking_daily_costs_stands_beside_every_anytime_valid_interval(ab):
+    """Also totals of a single look come with the price of more of them."""
+    done = ab("analyze", "--control", "1200/10000", "--treatment", "1150/10000")
+    assert "False alarms by number of looks: 1: 5 %, 5: 14.2 %, 10: 19.3 %, 35: 29.2 %." in done.stdout
+    one = ab("simulate", "--users", "2", "--queries-per-day", "1", "--days", "1")
+    assert "1 query of 1 user " in one.stdout
+
+
+def test_simulations_of_a_plan_answer_its_question(ab):
+    """A plan to find a change is told how often one was found, a plan with a margin how often it was kept."""
+    size = ("--baseline", "0.4", "--queries-per-user", "2", "--simulations", "3")
+    assert "A change was found in" in ab("power", "--effect", "0.3", *size).stdout
+    assert "A loss of 20 % was ruled out in" in ab("power", "--margin", "0.2", *size).stdout
+
+
+def test_totals_are_read_without_loading_what_only_rows_need(tmp_path):
+    """`dimshift ab` with plain totals compiles nothing and loads no SciPy, pandas or statsmodels, to answer at once."""
+    script = (
+        "import sys; from engine.cli import main\n"
+        "sys.argv = ['dimshift', 'ab', 'analyze', '--control', '1200/10000', '--treatment', '1150/10000']\n"
+        "try: main()\n"
+        "except SystemExit: print(sorted({'numba', 'pandas', 'pyarrow', 'scipy', 'statsmodels'} & {*sys.modules}))\n"
+    )
+    environment = {**os.environ, "DIMSHIFT_WORKSPACE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines()[-1] == "[]"

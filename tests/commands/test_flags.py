@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.cli import main
 from engine.flags import FlagStore
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-    @property
-    def answer(self) -> Any:
-        """The JSON on stdout."""
-        return json.loads(self.stdout)
 
 
 @pytest.fixture
@@ -39,23 +23,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def flags(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def flags(shell: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that runs `dimshift flags` as anna."""
-    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(folder))
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr("getpass.getuser", lambda: "anna")
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["dimshift", "flags", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(stopped.value.code or 0), printed.out, printed.err)
-
-    return run
+    return partial(shell, "flags")
 
 
-def test_list_shows_every_flag(flags: Callable[..., Done]) -> None:
+def test_list_shows_every_flag(flags: Callable[..., Any]) -> None:
     """A row a flag with kind, default, safe variant and who gets what; the JSON holds the same."""
     done = flags("list")
     assert (done.returncode, done.stderr) == (0, "")
@@ -63,12 +36,12 @@ def test_list_shows_every_flag(flags: Callable[..., Done]) -> None:
     assert header.split()[:5] == ["flag", "kind", "default", "safe", "version"]
     assert [row.split()[0] for row in rows] == ["enable_new_index", "reduced_dim_size", "use_reduced_dims"]
     assert rows[2].endswith("0 % on, 100 % off")
-    answer = flags("list", "--json", "-").answer
+    answer = flags("list", "--json", "-").json
     assert answer["killed"] is None
     assert answer["flags"][1]["variants"] == {"full": 3072, "768": 768}
 
 
-def test_set_and_get_tell_what_a_user_gets(flags: Callable[..., Done]) -> None:
+def test_set_and_get_tell_what_a_user_gets(flags: Callable[..., Any]) -> None:
     """A percentage set in the shell is published at once, and get says which variant a user has and why."""
     done = flags(
         "set", "use_reduced_dims", "--percent", "100", "--owner", "search", "--reason", "all in", "--by", "bob"
@@ -78,16 +51,16 @@ def test_set_and_get_tell_what_a_user_gets(flags: Callable[..., Done]) -> None:
     shown = flags("get", "use_reduced_dims", "--user", "anna")
     assert "user anna: on = true (split)" in shown.stdout
     assert "owner: search" in shown.stdout
-    answer = flags("get", "use_reduced_dims", "--user", "anna", "--json", "-").answer
+    answer = flags("get", "use_reduced_dims", "--user", "anna", "--json", "-").json
     assert answer["evaluation"]["value"] is True
     assert (answer["flag"]["percent"], answer["flag"]["version"]) == (100.0, 2)
     assert "the caller's own default" in flags("get", "use_reduced_dims").stdout
-    event = flags("audit", "--key", "use_reduced_dims", "--json", "-").answer[0]
+    event = flags("audit", "--key", "use_reduced_dims", "--json", "-").json[0]
     assert (event["actor"], event["reason"]) == ("bob", "all in")
     assert event["change"] == "owner none -> search, percentage on 0 % / off 100 % -> on 100 % / off 0 %"
 
 
-def test_kill_and_restore_take_their_word(flags: Callable[..., Done], folder: Path) -> None:
+def test_kill_and_restore_take_their_word(flags: Callable[..., Any], folder: Path) -> None:
     """Without the typed word nothing happens and the status is 1; with it everything is safe until the restore."""
     flags("set", "use_reduced_dims", "--percent", "100")
     for wrong in ((), ("--confirm", "yes")):
@@ -111,7 +84,7 @@ def test_kill_and_restore_take_their_word(flags: Callable[..., Done], folder: Pa
     ]
 
 
-def test_create_edit_and_remove(flags: Callable[..., Done]) -> None:
+def test_create_edit_and_remove(flags: Callable[..., Any]) -> None:
     """Flags of every kind are made from variants in JSON; names that are no JSON are strings; removal is final."""
     assert flags("create", "banner").returncode == 0
     made = flags("create", "model", "--kind", "string", "--value", "a=small", "--value", 'b="large"', "--safe", "a")
@@ -123,16 +96,16 @@ def test_create_edit_and_remove(flags: Callable[..., Done]) -> None:
         in flags("create", "x", "--kind", "integer", "--value", "a=x", "--safe", "a").stderr
     )
     assert "found version 1, create by anna" in flags("create", "banner").stderr
-    grown = flags("set", "model", "--value", "c=huge", "--percent", "12.5", "--variant", "c", "--json", "-").answer
+    grown = flags("set", "model", "--value", "c=huge", "--percent", "12.5", "--variant", "c", "--json", "-").json
     assert grown["flag"]["split"]["shares"] == [["c", 12500], ["a", 87500]]
-    fixed = flags("set", "model", "--default", "b", "--safe", "b", "--disable", "--json", "-").answer["flag"]
+    fixed = flags("set", "model", "--default", "b", "--safe", "b", "--disable", "--json", "-").json["flag"]
     assert (fixed["split"], fixed["default_variant"], fixed["safe_variant"], fixed["is_enabled"]) == (
         None,
         "b",
         "b",
         False,
     )
-    assert flags("remove", "model", "--json", "-").answer == {"removed": "model"}
+    assert flags("remove", "model", "--json", "-").json == {"removed": "model"}
     assert "no such flag" in flags("get", "model").stderr
 
 
@@ -153,26 +126,26 @@ def test_create_edit_and_remove(flags: Callable[..., Done]) -> None:
     ],
 )
 def test_refusals_are_one_line_and_status_1(
-    flags: Callable[..., Done], arguments: tuple[str, ...], message: str
+    flags: Callable[..., Any], arguments: tuple[str, ...], message: str
 ) -> None:
     """What the engine refuses is one sentence on stderr, nothing on stdout, and changes nothing."""
     done = flags(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
-    assert len(flags("audit", "--json", "-").answer) == 4
+    assert len(flags("audit", "--json", "-").json) == 4
 
 
-def test_wrong_usage_is_status_2(flags: Callable[..., Done]) -> None:
+def test_wrong_usage_is_status_2(flags: Callable[..., Any]) -> None:
     """Unknown verbs and missing arguments are usage errors."""
     for arguments in (("flip",), ("set",), ("get", "a", "b"), ("set", "use_reduced_dims", "--percent", "many")):
         assert flags(*arguments).returncode == 2
 
 
-def test_an_export_goes_round(flags: Callable[..., Done], tmp_path: Path) -> None:
+def test_an_export_goes_round(flags: Callable[..., Any], tmp_path: Path) -> None:
     """Definitions are exported even while killed, the live file says that it is not them; an import gives them back."""
     flags("set", "use_reduced_dims", "--percent", "5")
-    live = flags("export").answer
+    live = flags("export").json
     assert live["flags"]["use_reduced_dims"]["targeting"]["fractional"][1] == ["on", 5000]
     flags("kill", "--confirm", "kill")
     killed = flags("export", "--out", tmp_path / "live.json")
@@ -180,32 +153,32 @@ def test_an_export_goes_round(flags: Callable[..., Done], tmp_path: Path) -> Non
     assert "targeting" not in (tmp_path / "live.json").read_text()
     assert "was written while the kill switch was on" in flags("import", tmp_path / "live.json").stderr
     assert flags("export", "--definitions", "--out", tmp_path / "defs.json").stderr == ""
-    assert flags("export", "--definitions", "--json", "-").answer == json.loads((tmp_path / "defs.json").read_text())
+    assert flags("export", "--definitions", "--json", "-").json == json.loads((tmp_path / "defs.json").read_text())
     flags("remove", "use_reduced_dims")
     dry = flags("import", tmp_path / "defs.json", "--dry-run")
     assert "would be created: use_reduced_dims" in dry.stdout
-    assert flags("import", tmp_path / "defs.json", "--json", "-").answer["created"] == ["use_reduced_dims"]
-    assert flags("get", "use_reduced_dims", "--json", "-").answer["flag"]["percent"] == 5
+    assert flags("import", tmp_path / "defs.json", "--json", "-").json["created"] == ["use_reduced_dims"]
+    assert flags("get", "use_reduced_dims", "--json", "-").json["flag"]["percent"] == 5
     assert "--out must name a file" in flags("export", "--out", tmp_path).stderr
 
 
-def test_a_damaged_file_is_mended_and_told_once(flags: Callable[..., Done], folder: Path) -> None:
+def test_a_damaged_file_is_mended_and_told_once(flags: Callable[..., Any], folder: Path) -> None:
     """Any verb mends the file and says so on stderr; check tells it on stdout and ends with 0."""
     flags("list")
     file = folder / "flags.flagd.json"
     file.write_text(file.read_text()[:100])
     told = flags("list", "--json", "-")
     assert told.stderr.startswith("Note: flags.flagd.json was rebuilt from the database, because it is cut off")
-    assert len(told.answer["flags"]) == 3
+    assert len(told.json["flags"]) == 3
     file.write_text(file.read_text().replace("off", "on"))
     checked = flags("check")
     assert checked.returncode == 0, checked.stderr
     assert "edited by hand; the old one is flags.flagd.json.damaged-2" in checked.stdout
-    answer = flags("check", "--json", "-").answer
+    answer = flags("check", "--json", "-").json
     assert (answer["is_intact"], answer["file_agrees"], answer["rebuilt"]) == (True, True, [])
 
 
-def test_a_changed_log_fails_the_check(flags: Callable[..., Done], folder: Path) -> None:
+def test_a_changed_log_fails_the_check(flags: Callable[..., Any], folder: Path) -> None:
     """When somebody rewrote the database, check ends with 1 and names the first event that is not as it was."""
     flags("list")
     with Workspace.open(folder) as workspace, workspace.writing() as session:
@@ -214,11 +187,11 @@ def test_a_changed_log_fails_the_check(flags: Callable[..., Done], folder: Path)
         connection.exec_driver_sql("UPDATE audit_events SET actor = 'nobody' WHERE seq = 2")
     done = flags("check", "--json", "-")
     assert done.returncode == 1
-    assert (done.answer["is_intact"], done.answer["first_broken"]) == (False, 2)
+    assert (done.json["is_intact"], done.json["first_broken"]) == (False, 2)
     assert "the audit log must be as it was written; found event 2 was altered" in done.stderr
 
 
-def test_text_of_others_cannot_draw_on_the_terminal(flags: Callable[..., Done], folder: Path) -> None:
+def test_text_of_others_cannot_draw_on_the_terminal(flags: Callable[..., Any], folder: Path) -> None:
     """A reason or a name with control characters prints as one harmless line."""
     with Workspace.open(folder) as workspace:
         FlagStore(workspace).kill(actor="carl", typed="kill", reason="all\x1b[2J\nfine")
@@ -227,7 +200,7 @@ def test_text_of_others_cannot_draw_on_the_terminal(flags: Callable[..., Done], 
     assert flags("list").stdout.splitlines()[0].endswith("by carl: all [2J fine")
 
 
-def test_every_option_has_a_help_text(flags: Callable[..., Done]) -> None:
+def test_every_option_has_a_help_text(flags: Callable[..., Any]) -> None:
     """Each verb's help says what it does and what each option is for."""
     verbs = ("list", "get", "set", "create", "remove", "kill", "restore", "export", "import", "audit", "check")
     for verb in verbs:

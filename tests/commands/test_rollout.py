@@ -2,79 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from typer.main import get_command
-
-from engine import cli
-from engine.flags import FlagStore
-from engine.workspace import Workspace
 
 FLAG = "use_reduced_dims"
 
 
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-    @property
-    def json(self):
-        """What it wrote as JSON."""
-        return json.loads(self.stdout)
-
-
-@pytest.fixture(scope="module")
-def _new_workspace(tmp_path_factory):
-    """Return a workspace with the standard flags, made once: a copy of it is quicker than another."""
-    folder = tmp_path_factory.mktemp("template") / "workspace"
-    with Workspace.open(folder) as opened:
-        FlagStore(opened)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def _command():
-    """Return the whole command line; typer builds it anew for every call otherwise, which takes longest of all."""
-    return get_command(cli.app)
-
-
 @pytest.fixture
-def rollout(_command, _new_workspace, tmp_path, monkeypatch, capsys):
-    """Return a function that runs dimshift rollout in a folder with a workspace of its own."""
-    shutil.copytree(_new_workspace, tmp_path / "workspace")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "app", _command)
-    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(tmp_path / "workspace"))
-    monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dimshift", "rollout", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        printed = capsys.readouterr()
-        return Done(int(stopped.value.code or 0), printed.out, printed.err)
-
-    return run
+def rollout(shell):
+    """Return a function that runs `dimshift rollout` in a folder with a workspace of its own."""
+    return partial(shell, "rollout")
 
 
-def observed(folder, *, latency=1.0, percent=5.0):
+def observed(folder, *, latency=1.0, percent=5.0, clicks=1.0):
     """Write a CSV of both arms of the last milliseconds and return its path."""
     end = datetime.now(UTC)
     start = end - timedelta(milliseconds=1)
     lines = ["start,end,arm,percent,users,queries,clicks,errors,p99_ms"]
     for arm, share, p99 in (("control", 1 - percent / 100, 120), ("treatment", percent / 100, 120 * latency)):
         n = round(10_000_000 * share)
-        lines.append(f"{start.isoformat()},{end.isoformat()},{arm},{percent},{n // 5},{n},{n // 8},{n // 500},{p99}")
+        clicked = round(n / 8 * (clicks if arm == "treatment" else 1))
+        lines.append(f"{start.isoformat()},{end.isoformat()},{arm},{percent},{n // 5},{n},{clicked},{n // 500},{p99}")
     file = folder / "observed.csv"
     file.write_text("\n".join(lines) + "\n")
     return file
@@ -151,6 +101,7 @@ def test_a_file_that_cannot_be_read_is_one_line(rollout, tmp_path):
     (tmp_path / "empty.csv").write_text("a,b\n1,2\n")
     for arguments in (
         ["nowhere.csv"],
+        ["."],
         ["empty.csv"],
         ["empty.csv", "--latency-unit", "h"],
         ["empty.csv", "--arm", "b"],
@@ -231,6 +182,99 @@ def test_exports_are_written_for_other_tools(rollout, tmp_path):
     assert rollout("export", "ramp", "--format", "argo", "--out", tmp_path / "argo.yaml").stdout == ""
     assert (tmp_path / "argo.yaml").read_text().startswith("#")
     assert "argo, flagger or flagd; found helm" in rollout("export", "ramp", "--format", "helm").stderr
+
+
+def test_preflight_says_what_is_only_warned_of_and_what_a_holdback_changes(rollout):
+    """Stopped, warned and missed are printed apart, with advice; the recommended holdback can be compared at once."""
+    done = rollout("preflight", "--schedule", "0:10,9:100", "--simulations", "60", "--against-holdback", "5")
+    assert "only warned of, which stops nothing, in" in done.stdout
+    assert "Mind: “CTR 5 % lower” is only warned of in" in done.stdout
+    assert "Mind: Nobody stays in control at 100 %" in done.stdout
+    assert "Against the second setting" in done.stdout
+    answer = rollout("preflight", "--simulations", "20", "--holdback", "5", "--json", "-").json
+    assert not any("control" in words for words in answer["advice"])
+    assert set(answer["scenarios"][1]) >= {"missed", "stopped", "warned_only", "users_exposed_at_end"}
+
+
+def test_a_warning_is_printed_as_one_that_stops_nothing(rollout, tmp_path):
+    """Fewer clicks by 7 % leave the rollout running with status 0, and every line about it says that nothing stops."""
+    rollout("start", "ramp", "--flag", FLAG)
+    done = rollout("observe", "ramp", observed(tmp_path, clicks=0.93))
+    assert done.returncode == 0
+    assert "a warning stands, which stops nothing" in done.stdout.splitlines()[1]
+    assert "\nWarning, which stops nothing: CTR" in done.stdout
+    assert "; a warning stands" in rollout("list").stdout
+
+
+def test_windows_that_do_not_count_are_named(rollout, tmp_path):
+    """A window that began before the stage did is kept and left out, and the status says so instead of nothing."""
+    rollout("start", "ramp", "--flag", FLAG)
+    end = datetime.now(UTC).isoformat()
+    (tmp_path / "early.csv").write_text(
+        f"start,end,arm,percent,users,queries,clicks\n2026-01-01T00:00:00+00:00,{end},treatment,5,10,10,1\n"
+    )
+    assert "Note: 1 window left out that began before the stage did." in rollout("observe", "ramp", "early.csv").stdout
+
+
+def test_a_log_of_queries_is_counted_day_by_day(shell, rollout):
+    """What `ab simulate --events` writes is observed as days; a day that is not over waits; a simulated one follows."""
+    made = ["ab", "simulate", "--users", "3000", "--queries-per-day", "30000", "--days", "4", "--fault", "latency:3:2"]
+    shell(*made, "--events", "log.csv")
+    rollout("start", "ramp", "--flag", FLAG)
+    assert "known time zone" in rollout("observe", "ramp", "log.csv", "--per-query").stderr
+    real = rollout("observe", "ramp", "log.csv", "--per-query", "--time-zone", "UTC", "--json", "-")
+    assert (real.returncode, real.json["n_new"], real.json["n_unfinished"]) == (0, 8, 0)
+    rollout("create", "sim", "--flag", "enable_new_index", "--simulated", "--schedule", "0:5,9:95")
+    followed = rollout("simulate", "sim", "--log", "log.csv", "--json", "-")
+    assert followed.returncode == 3
+    assert [step["state"] for step in followed.json["steps"]] == ["running", "running", "rolled back"]
+    assert "takes a rollout on simulated time" in rollout("simulate", "--log", "log.csv").stderr
+    assert "only a rollout that has started" in rollout("simulate", "sim", "--log", "log.csv").stderr
+
+
+def test_a_watch_ends_with_status_3_when_a_rollout_stops(shell, rollout):
+    """One look is enough for cron: it settles, prints what it found, and is 3 only while something stands stopped."""
+    rollout("start", "ramp", "--flag", FLAG)
+    fine = rollout("watch", "--for", "0s")
+    assert (fine.returncode, len(fine.stdout.splitlines())) == (0, 3)
+    assert "Rollout ramp is running at 5 %" in fine.stdout
+    shell("flags", "kill", "--confirm", "kill", "--reason", "p99")
+    for _ in range(2):
+        stopped = rollout("watch", "ramp", "--every", "1s", "--for", "0s", "--json", "-")
+        assert (stopped.returncode, stopped.json["stopped"]) == (3, ["ramp"])
+        assert stopped.json["changes"][0]["state"] == "paused"
+    shell("flags", "restore", "--confirm", "restore", "--reason", "fine")
+    rollout("resume", "ramp")
+    assert rollout("watch", "--every", "0.1s", "--for", "0.15s").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing"], "no such rollout"),
+        (["--every", "1x"], "--every is a time such as 30s, 5m, 2h or 1d; found 1x"),
+        (["--every", ""], "--every is a time such as 30s, 5m, 2h or 1d; found nothing"),
+        (["--every", "nans"], "--every is 0.1s to 1d; found nans"),
+        (["--every", "0s"], "--every is 0.1s to 1d; found 0s"),
+        (["--for", "-1s"], "--for is 0s to 366d; found -1s"),
+    ],
+)
+def test_a_watch_that_makes_no_sense_is_one_line(rollout, arguments, sentence):
+    """Unknown rollouts and times that are none are refused before the first look."""
+    done = rollout("watch", *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert sentence in done.stderr
+
+
+def test_a_watch_that_is_interrupted_says_so(rollout, monkeypatch):
+    """Ctrl-C ends a watch without end quietly: what it did is kept, so it does not say that nothing was."""
+
+    def interrupt(_watch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.rollout.watching.RolloutWatch.look", interrupt)
+    done = rollout("watch")
+    assert (done.returncode, done.stderr) == (0, "Watches no more.\n")
 
 
 def test_a_draft_is_edited_and_discarded(rollout):

@@ -1,0 +1,80 @@
+"""Build a report of one stored sweep and everything in its workspace that belongs to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from engine import __version__
+from engine.errors import ParameterError
+from engine.present.report_blocks import Report, Section
+from engine.present.report_sections import checked_sections
+from engine.present.report_sources import read_sources
+from engine.present.report_wording import harmless
+from engine.tradeoff.run_comparison import compare_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from engine.present.report_sections import SectionChoice
+    from engine.workspace import Workspace
+
+_LONGEST_TITLE = 200
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def build_report(
+    workspace: Workspace,
+    run_id: str,
+    *,
+    sections: Sequence[SectionChoice] = (),
+    title: str | None = None,
+    compared_with: Sequence[str] = (),
+    clock: Callable[[], datetime] = _utc_now,
+) -> Report:
+    """Return the report of the stored sweep `run_id`: verdict first, then everything that was measured and done.
+
+    `sections` chooses, orders and titles; without, every section is in it that has data. `compared_with` names other
+    sweeps to set beside this one. Nothing is measured, nothing in the workspace changes.
+
+    Raises
+    ------
+    RunNotFoundError
+        When the workspace has no such run.
+    WorkspaceError
+        When a run is no sweep, or damaged.
+    ParameterError
+        When no chosen section has data, one is there twice, the title is empty or too long, or runs cannot be compared.
+    """
+    chosen = checked_sections(tuple(sections))
+    shown_title = None if title is None else _checked_title(title)
+    comparison = compare_runs(workspace, (run_id, *compared_with)) if compared_with else None
+    sources = read_sources(workspace, run_id, comparison=comparison)
+    built = [(choice, choice.kind.build(sources)) for choice in chosen]
+    left_out = tuple(choice.key for choice, blocks in built if not blocks)
+    if len(left_out) == len(built):
+        raise ParameterError(
+            "at least one chosen section must have data", found=", ".join(left_out), hint="Choose verdict or curves too"
+        )
+    info = sources.sweep.dataset
+    return Report(
+        title=shown_title or f"How few dimensions can {harmless(info.name, longest=80)} keep?",
+        subject=info.name,
+        labels=info.labels,
+        run_id=run_id,
+        made_at=clock(),
+        version=__version__,
+        sections=tuple(
+            Section(key=choice.key, title=choice.shown_title, blocks=blocks) for choice, blocks in built if blocks
+        ),
+        left_out=left_out if sections else (),
+    )
+
+
+def _checked_title(title: str) -> str:
+    if not 0 < len(title.strip()) <= _LONGEST_TITLE:
+        raise ParameterError(f"the title has 1 to {_LONGEST_TITLE} characters", found=title or "nothing")
+    return harmless(title.strip())
