@@ -71,7 +71,6 @@ def power(
     """Say how many users and days it takes to rule out a loss, or to find a change."""
     from engine.commands import ab_options
     from engine.experiment.planning import PlanSettings, plan_experiment
-    from engine.workspace.plain import plain_json
 
     terminal.check_outputs(json_file)
     check_seed(seed)
@@ -83,7 +82,7 @@ def power(
         true_change=true_change,
         alpha=alpha,
         power=wanted_power,
-        treatment_share=percent / 100,
+        treatment_share=ab_options.share_of(percent),
         queries_per_user=queries_per_user,
         design_effect=design_effect,
         users_per_day=users_per_day,
@@ -92,8 +91,11 @@ def power(
     simulated = _simulated(plan, simulations, seed) if simulations else None
     if json_file != "-":
         ab_text.print_plan(plan, simulated)
-    answer: Any = plain_json(plan)
-    terminal.write_json(json_file, {**answer, "simulated": plain_json(simulated)})
+    if json_file is not None:
+        from engine.workspace.plain import plain_json  # here, as its room takes longer to load than a plan to make
+
+        answer: Any = plain_json(plan)
+        terminal.write_json(json_file, {**answer, "simulated": plain_json(simulated)})
 
 
 @ab_app.command()
@@ -113,7 +115,8 @@ def simulate(
         str | None, typer.Option(metavar="NAME=VALUE,...", help="The treatment; the same as the control without.")
     ] = None,
     fault: Annotated[
-        list[str] | None, typer.Option(metavar="KIND:AMOUNT[:DAY[:ARM]]", help="Break something, as latency:2:5.")
+        list[str] | None,
+        typer.Option(metavar="KIND:AMOUNT[:DAYS[:ARM]]", help="Break something, as latency:2:5 or errors:0.02:5-6."),
     ] = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the events, as .parquet or .csv.")
@@ -209,8 +212,6 @@ def analyze(
     from engine.experiment import storage
     from engine.experiment.analysis import analyze as read
     from engine.experiment.analysis import analyze_counts
-    from engine.experiment.log_columns import LogColumns
-    from engine.experiment.logs import read_log
     from engine.workspace import Workspace
 
     terminal.check_outputs(json_file)
@@ -218,14 +219,17 @@ def analyze(
     given = ab_options.margins(margin_ctr, margin_conversion, margin_errors, margin_latency)
     if margin is not None:
         given[ab_options.metric_of(metric)] = margin
-    ramp = ab_options.stages_of(stages)
+    ramp, share = ab_options.stages_of(stages), None if percent is None else ab_options.share_of(percent)
     settings = ab_options.settings_of(given, alpha=alpha, judge=judge, stages=ramp, users_per_day=users_per_day)
     if log is None:
         totals = [ab_options.totals_of(control, "--control"), ab_options.totals_of(treatment, "--treatment")]
-        shares = None if percent is None else (1 - percent / 100, percent / 100)
+        shares = None if share is None else (1 - share, share)
         result = analyze_counts(*totals, metric=ab_options.metric_of(metric), settings=settings, shares=shares)
         _finish(Workspace.open(workspace), result, storage.Origin(), json_file)
         return
+    from engine.experiment.log_columns import LogColumns
+    from engine.experiment.logs import read_log
+
     columns = LogColumns(
         user_id=user_column,
         timestamp=time_column,
@@ -246,7 +250,7 @@ def analyze(
         experiment_id=experiment,
         control=control,
         treatment=treatment,
-        treatment_share=0.5 if percent is None else percent / 100,
+        treatment_share=0.5 if share is None else share,
         progress=terminal.show_progress,
     )
     result = read(events, settings, digest=_digest(log), progress=terminal.show_progress)

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import InputError, ParameterError
 from engine.experiment.event_files import EVENT_FORMATS
-from engine.experiment.faults import Fault
 from engine.experiment.log_columns import LogUnits
-from engine.experiment.presets import preset
 from engine.experiment.settings import METRICS, AnalysisSettings, Margin, Metric, Stage
-from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.experiment.event_files import EventFormat
+    from engine.experiment.faults import Fault
     from engine.experiment.planning import PowerPlan
+    from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
 
-_CONTROL = ArmNumbers(ctr=0.12, conversion=0.06, error_rate=0.001)
 _SIMULATED_DAYS = 7
 
 
@@ -55,6 +53,17 @@ def settings_of(
     chosen: dict[str, Any] = {name: Margin(relative=value) for name, value in given.items()}
     judged = defaults.judged if judge is None else tuple(part.strip() for part in judge.split(","))
     return replace(defaults, alpha=alpha, judged=judged, stages=stages, users_per_day=users_per_day, **chosen)
+
+
+def share_of(percent: float) -> float:
+    """Return a percentage as the share of users in the treatment. Raises ParameterError where an arm has none."""
+    if not 0 < percent < 100:
+        raise ParameterError(
+            "the percentage of users in the treatment must be above 0 and below 100",
+            found=percent,
+            hint="Half of them is 50",
+        )
+    return percent / 100
 
 
 def stages_of(text: str | None) -> tuple[Stage, ...]:
@@ -120,9 +129,11 @@ def traffic_of(
     ParameterError
         When a part cannot be read or is out of range.
     """
-    base = (
-        TrafficSettings(control=_CONTROL, treatment=_CONTROL) if preset_name is None else preset(preset_name).settings
-    )
+    from engine.experiment.presets import preset
+    from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
+
+    plain = ArmNumbers(ctr=0.12, conversion=0.06, error_rate=0.001)
+    base = TrafficSettings(control=plain, treatment=plain) if preset_name is None else preset(preset_name).settings
     first = _arm_of(control, base.control, "--control")
     # Without numbers of its own the treatment is what the control was made, unless a preset says how they differ.
     second = _arm_of(treatment, base.treatment if preset_name is not None else first, "--treatment")
@@ -142,6 +153,8 @@ def traffic_of(
 
 def planned_traffic(plan: PowerPlan, *, seed: int) -> TrafficSettings:
     """Return a week of traffic of the planned size: every user with the planned number of queries, on average."""
+    from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
+
     settings = plan.settings
     change = settings.true_change if settings.effect is None else settings.effect
     queries = math.ceil(plan.n_users * settings.queries_per_user / _SIMULATED_DAYS)
@@ -167,29 +180,38 @@ def simulated_settings(plan: PowerPlan) -> AnalysisSettings:
 
 
 def _arm_of(text: str | None, base: ArmNumbers, option: str) -> ArmNumbers:
+    """Return `base` with the numbers in `text`; with another CTR alone the same share of the clicks converts."""
     if text is None:
         return base
     changed: dict[str, Any] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name.strip() not in ArmNumbers.__dataclass_fields__:
-            known = ", ".join(ArmNumbers.__dataclass_fields__)
+        if name.strip() not in base.__dataclass_fields__:
+            known = ", ".join(base.__dataclass_fields__)
             raise ParameterError(f"{option} takes NAME=VALUE of {known}", found=part)
         try:
             changed[name.strip()] = float(value)
         except ValueError:
             raise ParameterError(f"{option} takes numbers", found=part, hint="As ctr=0.12,p99_ms=120") from None
+    if "ctr" in changed and "conversion" not in changed and base.ctr:
+        changed["conversion"] = base.conversion * changed["ctr"] / base.ctr
     return replace(base, **changed)
 
 
 def _fault_of(text: str) -> Fault:
+    from engine.experiment.faults import Fault
+
     parts = text.split(":")
-    wrong = ParameterError("--fault takes KIND:AMOUNT[:DAY[:ARM]]", found=text, hint="As latency:2:5")
+    wrong = ParameterError(
+        "--fault takes KIND:AMOUNT[:DAYS[:ARM]]", found=text, hint="As latency:2:5 or errors:0.02:5-6"
+    )
     if not 2 <= len(parts) <= 4:
         raise wrong
     kind, amount, day, arm = (*parts, *("0", "treatment")[len(parts) - 2 :])
+    first, _, last = day.partition("-")
     try:
-        named: Any = {"kind": kind, "amount": float(amount), "first_day": int(day), "arm": arm}
+        named: Any = {"kind": kind, "amount": float(amount), "first_day": int(first), "arm": arm}
+        named["last_day"] = int(last) if last else None
     except ValueError:
         raise wrong from None
     return Fault(**named)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from engine.errors import printable
-from engine.experiment.wording import percent, signed
+from engine.experiment.wording import milliseconds, percent, plural, precise, signed
 
 if TYPE_CHECKING:
     from engine.experiment.planning import PowerPlan
@@ -29,7 +29,7 @@ def print_analysis(analysis: Analysis, *, run_id: str | None) -> None:
     if analysis.metrics or analysis.latencies:
         _print_tables(analysis)
     typer.echo("")
-    if analysis.n_days > 1:
+    if analysis.metrics:
         typer.echo(analysis.peeking.sentence)
         rates = [f"{row.n_looks}: {percent(row.false_positive_rate)}" for row in analysis.peeking.rows]
         typer.echo(f"False alarms by number of looks: {', '.join(rates)}.")
@@ -40,8 +40,8 @@ def print_analysis(analysis: Analysis, *, run_id: str | None) -> None:
 
 
 def _size(analysis: Analysis) -> str:
-    days = f" over {analysis.n_days:,} days" if analysis.n_days > 1 else ""
-    return f"{analysis.n_queries:,} queries of {analysis.n_users:,} users{days}"
+    days = f" over {plural(analysis.n_days, 'day')}" if analysis.n_days > 1 else ""
+    return f"{plural(analysis.n_queries, 'query')} of {plural(analysis.n_users, 'user')}{days}"
 
 
 def _print_tables(analysis: Analysis) -> None:
@@ -68,7 +68,7 @@ def _metric_row(metric: MetricResult) -> str:
 
 
 def _latency_row(latency: LatencyResult) -> str:
-    values = ["-" if one.value is None else f"{one.value:.4g} ms" for one in (latency.control, latency.treatment)]
+    values = ["-" if one.value is None else milliseconds(one.value) for one in (latency.control, latency.treatment)]
     judged = "" if latency.is_judged else " (not counted)"
     return (
         f"{latency.key + ' latency':>14} {values[0]:>9} {values[1]:>9} {_change(latency.relative.value):>8} "
@@ -91,12 +91,12 @@ def print_plan(plan: PowerPlan, simulated: SimulatedPower | None) -> None:
         typer.echo(f"{int(users):>14,} {percent(float(power)):>8} {found:>18}")
     if simulated is not None:
         typer.echo("")
-        for sentence in simulated.sentences:
+        for sentence in simulated.change_sentences if plan.question == "superiority" else simulated.sentences:
             typer.echo(sentence)
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.4g} %"
+    return "-" if value is None else precise(value)
 
 
 def _change(value: float | None) -> str:

@@ -14,7 +14,6 @@ from engine.experiment.cumulative import by_day, days_until
 from engine.experiment.evidence import evidence_of
 from engine.experiment.gates import check_gates, split_of
 from engine.experiment.judging import adjusted, judge_metric, overall
-from engine.experiment.latency_changes import latency_results
 from engine.experiment.notes import assumptions_of, warnings_of
 from engine.experiment.power import days_needed
 from engine.experiment.results import Analysis, ArmRow, Peeking, PeekingRow, judged_of
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 ARMS = ("control", "treatment")
 _LOOKS = (1, 5, 10, 35)
 _TREND_DAYS = 7
+_MOST_QUERIES = 10**15  # whole numbers above lose their last digits in float64
 
 
 def analyze(
@@ -123,9 +123,11 @@ def analyze_counts(
     Raises
     ------
     ParameterError
-        When there are more events than queries, or a count is negative.
+        When there are more events than queries, a count is negative or beyond 10¹⁵, or `shares` do not sum to 1.
     """
     chosen = replace(settings or AnalysisSettings(), judged=(metric,), stages=())
+    if shares is not None and not (min(shares) > 0 and abs(sum(shares) - 1) < 1e-6):
+        raise ParameterError("the intended shares of both arms must be above 0 and sum to 1", found=shares)
     case = _Case(
         name="totals",
         arms=ARMS,
@@ -220,11 +222,11 @@ def _findings(case: _Case, inflation: Mapping[Metric, Floats], daily: Daily, *, 
         for place, metric in enumerate(stages[0].metrics)
     ]
     stop_if(cancelled)
-    latencies = () if case.events is None else latency_results(case.events, stages, settings=settings)
+    latencies = _latencies(case)
     stop_if(cancelled)
     metrics = [replace(one, further_days=_days(one, case, daily)) for one in metrics]
     latencies = tuple(replace(one, further_days=_days(one, case, daily)) for one in latencies)
-    final_metrics, final_latencies = adjusted(metrics, latencies)
+    final_metrics, final_latencies = adjusted(metrics, latencies, settings)
     return _Findings(
         metrics=tuple(_worded(one, settings) for one in final_metrics),
         latencies=tuple(replace(one, sentence=sentences.latency_sentence(one, settings)) for one in final_latencies),
@@ -236,9 +238,20 @@ def _findings(case: _Case, inflation: Mapping[Metric, Floats], daily: Daily, *, 
     )
 
 
+def _latencies(case: _Case) -> tuple[LatencyResult, ...]:
+    if case.events is None:
+        return ()
+    from engine.experiment.latency_changes import latency_results  # here, so that plain totals are read at once
+
+    return latency_results(case.events, case.stages, settings=case.settings)
+
+
 def _worded(result: MetricResult, settings: AnalysisSettings) -> MetricResult:
     classic = sentences.classic_sentence(
-        result.classic, confidence=settings.confidence, design_effect=result.design_effect
+        result.classic,
+        confidence=settings.confidence,
+        design_effect=result.design_effect,
+        is_real=result.is_real if result.is_judged else None,
     )
     return replace(
         result,
@@ -331,6 +344,8 @@ def _totals(metric: Metric, control: tuple[int, int], treatment: tuple[int, int]
             int(check_counts(f"the {what} of {name}", one))
             for what, one in zip(("events", "queries"), counts, strict=True)
         )
+        if n_queries > _MOST_QUERIES:
+            raise ParameterError(f"{name} may have at most {_MOST_QUERIES:,} queries", found=f"{n_queries:,}")
         if n_events > n_queries:
             raise ParameterError(f"{name} cannot have more events than queries", found=f"{n_events:,} of {n_queries:,}")
         sums[0, arm, [USERS, QUERIES, SQUARES]] = n_queries

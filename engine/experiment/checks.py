@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -90,6 +91,16 @@ def limit_of(margin: float, direction: Direction) -> float:
 def quantile_of(probability: float) -> float:
     """Return the standard normal quantile."""
     return NormalDist().inv_cdf(probability)
+
+
+def normal_tail(z: Any) -> Floats:
+    """Return the probability that a standard normal exceeds `z`, exact in the far tail, in the shape of `z`.
+
+    SciPy has it compiled, but takes longer to import than everything that is asked of it here.
+    """
+    scaled = np.asarray(z, dtype=np.float64) / math.sqrt(2)
+    tail: Floats = np.fromiter(map(math.erfc, scaled.flat), np.float64, scaled.size).reshape(scaled.shape) / 2
+    return tail
 
 
 def finite(value: Any) -> float | None:

@@ -267,7 +267,7 @@ def _clustered_ranks(n: int, effect: float, share: float, confidence: float) -> 
 
 def _reason(found: PercentileRanks, n: int, n_seen: int, share: float) -> str | None:
     if n_seen < 2:
-        return f"p{100 * share:g} has no interval: all rows are of one user"
+        return f"p{100 * share:g} has no interval, as all rows are of one user"
     if found.reason is None or found.n == n:
         return found.reason
     return f"{found.reason.partition(';')[0]}; {n:,} rows of {n_seen:,} users count as {found.n:,}"
@@ -291,9 +291,9 @@ def _empty(share: float, confidence: float) -> ClusteredPercentile:
 def _no_change_because(control: ClusteredPercentile, treatment: ClusteredPercentile) -> str | None:
     for name, arm in (("control", control), ("treatment", treatment)):
         if arm.low is None or arm.high is None:
-            return f"{name}: {arm.reason}"
+            return f"in the {name} {arm.reason}"
         if not 0 < arm.low <= arm.high < math.inf:
-            return f"{name}: the interval of p{100 * arm.share:g} is not positive and finite"
+            return f"in the {name} the interval of p{100 * arm.share:g} is not positive and finite"
     return None
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.experiment.evidence import at_least_nothing
+from engine.experiment.power import MOST_DAYS
 from engine.experiment.ratios import compare_ratios
 from engine.experiment.results import Daily, DailyMetric
 from engine.experiment.sequential import sequential_half_width
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 _TREND_DAYS = 7
-_MOST_DAYS = 36_500  # nobody plans for more than a century
 
 
 def by_day(
@@ -70,7 +71,7 @@ def _metric(
         key=metric,
         name=metric_name(metric),
         relative=so_far.relative_change,
-        low=so_far.relative_low,
+        low=at_least_nothing(so_far.relative_low),
         high=so_far.relative_high,
         anytime_low=_known(so_far.relative_change - width),
         anytime_high=_known(so_far.relative_change + width),
@@ -84,7 +85,7 @@ def _metric(
 
 def _known(values: Floats) -> Floats:
     """Return `values` with NaN for an infinite bound, and -100 % for what lies below."""
-    return np.where(np.isfinite(values), np.maximum(values, -1.0), np.nan)
+    return np.where(np.isfinite(values), at_least_nothing(values), np.nan)
 
 
 def days_until(growth: float, metric: DailyMetric | None, queries_by_day: npt.NDArray[np.int64]) -> int | None:
@@ -102,6 +103,6 @@ def days_until(growth: float, metric: DailyMetric | None, queries_by_day: npt.ND
     week = min(_TREND_DAYS, len(known))
     before = known[-week - 1] if len(known) > week else 0.0
     pace = float(known[-1] - before) / week
-    if pace <= 0 or growth * known[-1] / pace > _MOST_DAYS:
+    if pace <= 0 or growth * known[-1] / pace > MOST_DAYS:
         return None
     return math.ceil(growth * float(known[-1]) / pace)

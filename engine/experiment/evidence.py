@@ -144,11 +144,11 @@ def read_by_user(evidence: Evidence, settings: AnalysisSettings) -> Reading:
         control=_within(arms[0]),
         treatment=_within(arms[1]),
         difference=_finite_estimate(found.difference, found.low, found.high),
-        relative=_finite_estimate(found.relative_change, found.relative_low, found.relative_high),
+        relative=_finite_estimate(found.relative_change, at_least_nothing(found.relative_low), found.relative_high),
         relative_se=finite(found.relative_se),
         difference_se=finite(found.se),
         change_p=finite(found.p_value),
-        bound=finite(tested.high if sign > 0 else tested.low),
+        bound=finite(tested.high if sign > 0 else at_least_nothing(tested.low)),
         margin_z=finite(sign * tested.z),
         margin_distance=finite(sign * tested.distance),
         floor_z=finite(floor / found.se) if margin.absolute else None,
@@ -259,6 +259,11 @@ def _within(estimate: Estimate) -> Bounds:
 def estimate_of(value: float | None, bounds: Bounds) -> Estimate:
     """Return a value with its bounds."""
     return Estimate(value=value, low=bounds.low, high=bounds.high)
+
+
+def at_least_nothing(low: Floats) -> Floats:
+    """Return lower bounds of relative changes with -100 % for what lies below: nothing falls further than to 0."""
+    return np.maximum(low, -1.0)
 
 
 def _finite_estimate(value: object, low: object, high: object) -> Estimate:

@@ -68,12 +68,12 @@ class Fault:
         if self.first_day < 0 or (self.last_day is not None and self.last_day < self.first_day):
             raise ParameterError(
                 "a fault begins on day 0 or later and does not end before",
-                found=f"day {self.first_day} to {self.last_day}",
+                found=self._days_text(),
             )
         if self.kind in _WHOLE_EXPERIMENT and (self.first_day > 0 or self.last_day is not None):
             raise ParameterError(
                 f"the fault “{self.kind}” lasts the whole experiment",
-                found=f"day {self.first_day} to {self.last_day}",
+                found=self._days_text(),
                 hint="Leave its days out",
             )
         if self.kind in _BOTS and self.arm == "both":
@@ -100,7 +100,7 @@ class Fault:
         """
         what = {
             "latency": f"latency × {self.amount:g}",
-            "clicks": f"clicks {100 * self.amount:+g} %".replace("-", "−"),
+            "clicks": f"clicks {100 * self.amount:+g} %",
             "errors": f"{100 * self.amount:g} % more errors",
             "lost users": f"the events of {100 * self.amount:g} % of the users are lost",
             "both arms": f"{100 * self.amount:g} % of the users see both arms",
@@ -110,8 +110,10 @@ class Fault:
         where = "" if self.kind == "both arms" else " in both arms" if self.arm == "both" else f" in the {self.arm}"
         if self.first_day == 0 and self.last_day is None:
             return f"Injected fault: {what}{where}."
-        until = "on" if self.last_day is None else f"to day {self.last_day}"
-        return f"Injected fault: {what}{where}, from day {self.first_day} {until}."
+        return f"Injected fault: {what}{where}, from {self._days_text()}."
+
+    def _days_text(self) -> str:
+        return f"day {self.first_day} {'on' if self.last_day is None else f'to day {self.last_day}'}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

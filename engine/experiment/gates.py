@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.experiment.results import Gate
-from engine.experiment.srm import check_srm
+from engine.experiment.srm import check_srm, homogeneity
 from engine.experiment.stages import MIN_STAGE_DIFFERENCE, detected_stages
 from engine.experiment.wording import p_text, percent, plural
 
@@ -58,7 +58,8 @@ def _split(
     strangers = [one for stage, one in tested if _is_alien(stage.seen_users, one)]
     checks = [(check_srm(stage.seen_users.tolist(), one), stage) for stage, one in tested if 0 < one[1] < 1]
     if not checks and not strangers:
-        return _srm_gate(None, settings, True, "The split was not checked: its intended shares are not known.")
+        why = "one arm was meant to have every user" if tested else "its intended shares are not known"
+        return _srm_gate(None, settings, True, f"The split was not checked: {why}.")
     # The worst of several stages is corrected for their number (Bonferroni).
     worst, stage = min(checks, key=lambda found: found[0].p_value, default=(None, None))
     p_value = 0.0 if strangers or worst is None else min(1.0, worst.p_value * len(checks))
@@ -156,8 +157,6 @@ def _steady_sentence(found: Sequence[Stage], arms: Sequence[str], p_value: float
 
 def _homogeneity(new_users: Counts) -> float | None:
     """Return the chi-square p-value of one split over all days that have enough new users."""
-    from scipy.stats import chi2_contingency
-
     total = new_users.sum(axis=0)
     if not total.all():
         return None
@@ -165,4 +164,4 @@ def _homogeneity(new_users: Counts) -> float | None:
     days = new_users[new_users.sum(axis=1) * share >= 5]
     if len(days) < 2 or not days.sum(axis=0).all():
         return None
-    return float(chi2_contingency(days, correction=False).pvalue)
+    return homogeneity(days).p_value

@@ -95,7 +95,7 @@ def preference(wins_a: int, wins_b: int, ties: int = 0, *, confidence: float = 0
     ParameterError
         When a count is negative or not finite, or `confidence` is not between 0.5 and 1.
     """
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
     check_confidence(confidence)
     a, b, even = _wins(wins_a, wins_b, ties)
@@ -109,7 +109,7 @@ def preference(wins_a: int, wins_b: int, ties: int = 0, *, confidence: float = 0
         share=a / (a + b),
         low=bounds.low,
         high=bounds.high,
-        p_value=float(binomtest(a, a + b).pvalue),
+        p_value=min(1.0, 2 * float(bdtr(min(a, b), a + b, 0.5))),
         delta=(a - b) / (a + b + even) / 2,
         n_users=None,
         confidence=confidence,

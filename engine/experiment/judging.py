@@ -14,8 +14,7 @@ from engine.experiment.power import further_users
 from engine.experiment.proportions import compare_proportions, non_inferiority_ratio
 from engine.experiment.results import ArmValue, ClassicTest, Estimate, MetricResult, judged_of
 from engine.experiment.sequential import sequential_half_width
-from engine.experiment.settings import is_loss_up, metric_name
-from engine.tradeoff.verdicts import holm
+from engine.experiment.settings import MIN_USERS, is_loss_up, metric_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from engine.experiment.results import LatencyResult
     from engine.experiment.settings import AnalysisSettings
     from engine.tradeoff.results import Verdict
-
-MIN_USERS = 30
-"""With fewer users in an arm nothing is called safe or harmful."""
 
 OPTIMISTIC = 1.1
 """From this design effect on the classic read-out is called too optimistic."""
@@ -59,7 +55,7 @@ def judge_metric(evidence: Evidence, settings: AnalysisSettings) -> MetricResult
         harm_holm_p=None,
         change_p=reading.change_p,
         change_holm_p=None,
-        is_real=reading.change_p is not None and reading.change_p < 1 - settings.confidence,
+        is_real=False,
         anytime=_anytime(reading.relative, reading.relative_se, users, settings),
         anytime_difference=_anytime(reading.difference, reading.difference_se, users, settings),
         design_effect=design_effect,
@@ -85,14 +81,22 @@ def verdict_of(evidence: Evidence, reading: Reading, settings: AnalysisSettings)
 
 
 def adjusted(
-    metrics: Sequence[MetricResult], latencies: Sequence[LatencyResult]
+    metrics: Sequence[MetricResult], latencies: Sequence[LatencyResult], settings: AnalysisSettings
 ) -> tuple[tuple[MetricResult, ...], tuple[LatencyResult, ...]]:
     """Return the results with Holm's adjustment over everything that the overall verdict counts."""
     judged = judged_of(metrics, latencies)
     harm = adjust({one.key: one.harm_p for one in judged})
     change = adjust({one.key: one.change_p for one in metrics if one.is_judged})
     return (
-        tuple(replace(one, harm_holm_p=harm.get(one.key), change_holm_p=change.get(one.key)) for one in metrics),
+        tuple(
+            replace(
+                one,
+                harm_holm_p=harm.get(one.key),
+                change_holm_p=change.get(one.key),
+                is_real=change.get(one.key, 1.0) < 1 - settings.confidence,
+            )
+            for one in metrics
+        ),
         tuple(replace(one, harm_holm_p=harm.get(one.key)) for one in latencies),
     )
 
@@ -192,4 +196,8 @@ def arm_value(counts: ArmCounts, value: float, bounds: Bounds) -> ArmValue:
 def adjust(p_values: Mapping[str, float | None]) -> dict[str, float]:
     """Return Holm-adjusted p-values by key; keys without one are left out."""
     known = {key: p for key, p in p_values.items() if p is not None}
-    return dict(zip(known, holm(np.array(list(known.values()))).tolist(), strict=True)) if known else {}
+    if len(known) < 2:
+        return known
+    from engine.tradeoff.verdicts import holm  # here, as its room compiles kernels that plain totals need not wait for
+
+    return dict(zip(known, holm(np.array(list(known.values()))).tolist(), strict=True))

@@ -14,9 +14,9 @@ from engine.experiment.clustered_percentiles import (
     one_sided_bound,
     percentile_non_inferiority,
 )
-from engine.experiment.judging import MIN_USERS
 from engine.experiment.power import further_users
 from engine.experiment.results import Estimate, LatencyResult
+from engine.experiment.settings import MIN_USERS
 from engine.experiment.user_sums import QUERIES
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ def _judged(control: ClusteredPercentile, treatment: ClusteredPercentile, settin
     speedup = None
     if control.value is not None and treatment.value is not None and treatment.value > 0:
         speedup = control.value / treatment.value
-    n_users = control.n_users + treatment.n_users
     verdict = _verdict(tested, min(control.n_users, treatment.n_users), settings)
     return LatencyResult(
         key=key,
@@ -93,15 +92,22 @@ def _judged(control: ClusteredPercentile, treatment: ClusteredPercentile, settin
         is_judged=key in settings.judged,
         reason=change.reason,
         sentence="",
-        further_users=_further(tested, n_users, settings) if verdict == "undecided" else None,
+        further_users=_further(tested, control, treatment, settings) if verdict == "undecided" else None,
     )
 
 
-def _further(tested: PercentileNonInferiority, n_users: int, settings: AnalysisSettings) -> int | None:
+def _further(
+    tested: PercentileNonInferiority,
+    control: ClusteredPercentile,
+    treatment: ClusteredPercentile,
+    settings: AnalysisSettings,
+) -> int | None:
     if tested.distance is None or tested.se is None:
         return None
     level = settings.alpha if tested.distance < 0 else (1 - settings.confidence) / 2
-    return further_users(tested.distance, tested.se, n_users, alpha=level)
+    found = further_users(tested.distance, tested.se, control.n_users + treatment.n_users, alpha=level)
+    missing = 2 * max(0, MIN_USERS - min(control.n_users, treatment.n_users))
+    return None if found is None else max(found, missing)
 
 
 def _verdict(tested: PercentileNonInferiority, n_users: int, settings: AnalysisSettings) -> Verdict:

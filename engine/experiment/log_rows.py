@@ -51,7 +51,8 @@ class Names:
 
     def codes(self, values: Any, *, first_row: int) -> npt.NDArray[np.int32]:
         """Return the code of each value in `texts`, -1 where it is missing; rows are counted from `first_row`."""
-        codes, texts = coded(self._name, self._column, values)
+        codes, spelled = coded(self._name, self._column, values)
+        texts = [text.strip() for text in spelled]
         for code, text in enumerate(texts):
             if text not in self._codes:
                 self._codes[text] = len(self.texts)
@@ -104,7 +105,10 @@ class UserIds:
 def _numbered(pieces: list[Any]) -> Any:
     import pyarrow as pa
 
-    chunks = pa.chunked_array(pieces).dictionary_encode().chunks
+    # What the file holds as a dictionary stays one: spelling ids out and numbering them again takes twice as long.
+    texts = pa.chunked_array(pieces)
+    is_encoded = pa.types.is_dictionary(texts.type)
+    chunks = (texts.unify_dictionaries() if is_encoded else texts.dictionary_encode()).chunks
     codes = pa.concat_arrays([chunk.indices for chunk in chunks])
     # One chunk, because unifying costs a look at all ids for each.
     return pa.DictionaryArray.from_arrays(codes, chunks[-1].dictionary)
@@ -242,8 +246,13 @@ def _spelled(values: Any, row: int) -> str:
 
 
 def _has_text(ids: Any) -> Bools:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(ids.type):
+        is_text = np.append(_has_text(ids.dictionary), False)  # the last is that of a missing value, code -1
+        of_rows: Bools = is_text[ids.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        return of_rows
     lengths = pc.binary_length(ids).fill_null(0)
     has_text: Bools = lengths.to_numpy(zero_copy_only=False) > 0
     return has_text

@@ -165,9 +165,13 @@ def _header_line(source: Source) -> str:
     try:
         if head.startswith(_GZIP_MAGIC):
             head = zlib.decompressobj(wbits=31).decompress(head, _HEADER_BYTES)
-        line = head.removeprefix(b"\xef\xbb\xbf").splitlines()[0] if head.strip() else b""
-        return line.decode("utf-8")
-    except (zlib.error, UnicodeDecodeError) as error:
+        lines = head.removeprefix(b"\xef\xbb\xbf").splitlines()
+        return lines[0].decode("utf-8") if lines else ""
+    except UnicodeDecodeError:
+        raise FormatError.in_file(
+            source.name, "a CSV log must be UTF-8 text", found="another encoding", hint="Save it again as UTF-8"
+        ) from None
+    except zlib.error as error:
         raise _damaged(source.name, error) from None
 
 

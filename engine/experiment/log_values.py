@@ -47,8 +47,8 @@ def read_flags(name: str, column: str, values: Any, *, first_row: int) -> Flags:
     import pyarrow as pa
 
     if pa.types.is_boolean(values.type):
-        is_given = _given(values)
-        return Flags(value=_plain(values.fill_null(False)), is_given=is_given, n_counts=0)
+        known = values.fill_null(False) if values.null_count else values
+        return Flags(value=_plain(known), is_given=_given(values), n_counts=0)
     if not _is_number(values.type):
         return _flags_of_texts(name, column, values, first_row)
     number = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -102,7 +102,7 @@ def read_no_results(name: str, column: str, values: Any, *, first_row: int) -> F
 
 
 def read_ids(name: str, column: str, values: Any) -> Any:
-    """Return user ids as a pyarrow array of texts; whole numbers are spelled out.
+    """Return user ids as a pyarrow array of texts, or a dictionary of such; whole numbers are spelled out.
 
     Raises
     ------
@@ -112,6 +112,8 @@ def read_ids(name: str, column: str, values: Any) -> Any:
     import pyarrow as pa
 
     if pa.types.is_dictionary(values.type):
+        if pa.types.is_string(values.type.value_type):
+            return values
         values = values.dictionary_decode()
     if pa.types.is_integer(values.type) or pa.types.is_large_string(values.type) or pa.types.is_null(values.type):
         values = values.cast(pa.string())
@@ -143,9 +145,9 @@ def coded(name: str, column: str, values: Any) -> tuple[npt.NDArray[np.int32], l
             raise FormatError.in_file(name, f"{column} must hold texts", found=str(values.type)) from None
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     texts = encoded.dictionary
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    used = np.unique(codes)
-    used = used[used >= 0]
+    indices = encoded.indices.fill_null(-1) if encoded.indices.null_count else encoded.indices
+    codes = indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    used = np.flatnonzero(np.bincount(codes + 1, minlength=1)[1:])
     if len(used) > _MOST_NAMES:
         raise FormatError.in_file(
             name, f"{column} may hold at most {_MOST_NAMES:,} different values", found=f"{len(used):,} and more"
@@ -204,7 +206,7 @@ def _is_number(kind: Any) -> bool:
 
 
 def _given(values: Any) -> Bools:
-    return _plain(values.is_valid())
+    return _plain(values.is_valid()) if values.null_count else np.ones(len(values), np.bool_)
 
 
 def _plain(values: Any) -> Bools:

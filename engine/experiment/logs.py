@@ -15,7 +15,7 @@ from engine.embeddings.readers.source import Source
 from engine.errors import FormatError, ParameterError
 from engine.experiment.events import Events, Exposures, SkippedRows
 from engine.experiment.log_columns import find_columns, ms_per_unit, settled_columns
-from engine.experiment.log_rows import FLAGS, OTHER_EXPERIMENT, LogRows
+from engine.experiment.log_rows import FLAGS, NO_TIME, OTHER_EXPERIMENT, LogRows
 from engine.experiment.log_tables import open_log
 from engine.progress import ignore_progress, never_cancelled, stop_if
 
@@ -33,6 +33,7 @@ MOST_DAYS = 3650
 _CONTROL_NAMES = ("control", "baseline", "full", "off", "false", "0", "a")
 _METRICS = (*FLAGS, "latency_ms")
 _SHARE_OF_READING = 0.9
+_READABLE_TIMES = "Timestamps are dates, texts such as 2026-01-05T12:00:00+01:00, or seconds since 1970"
 
 
 def log_columns(source: Path | BinaryIO, *, chosen: LogColumns | None = None, name: str | None = None) -> LogCandidates:
@@ -121,7 +122,7 @@ def _check_readable(rows: LogRows) -> None:
             rows.name,
             f"at most {100 * MOST_UNREADABLE:g} % of the rows may lack a user, a variation or a timestamp",
             found=f"{n_broken:,} of {rows.n_read:,}, first {reason} in row {worst.first_row:,}{example}",
-            hint="Choose the right columns, or mend the log",
+            hint=_READABLE_TIMES if reason == NO_TIME else "Choose the right columns, or mend the log",
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from engine.errors import ParameterError
+from engine.experiment.checks import finite
 from engine.experiment.power import (
     days_needed,
     minimum_detectable_change,
@@ -16,8 +18,8 @@ from engine.experiment.power import (
     power_at,
     sample_size,
 )
-from engine.experiment.settings import is_loss_up, metric_name
-from engine.experiment.wording import percent, plural
+from engine.experiment.settings import MIN_USERS, is_loss_up, metric_name
+from engine.experiment.wording import percent, plural, signed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 Question = Literal["non-inferiority", "superiority"]
 
 _CURVE_POINTS = 41
+_PEOPLE = 8_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,10 @@ class PlanSettings:
             )
         if not 0 < self.treatment_share < 1:
             raise ParameterError("the share of the treatment must be between 0 and 1", found=self.treatment_share)
+        if self.effect is not None and self.true_change:
+            raise ParameterError(
+                "what is thought to be there belongs to a margin", found=self.true_change, hint="Give it as the effect"
+            )
 
     @property
     def question(self) -> Question:
@@ -124,8 +131,7 @@ def plan_experiment(settings: PlanSettings) -> PowerPlan:
     days = None if settings.users_per_day is None else days_needed(users, settings.users_per_day, share=1.0)
     curve = np.unique(np.maximum(2, np.rint(users * np.geomspace(0.05, 4, _CURVE_POINTS)))).astype(np.int64)
     control = np.maximum(1.0, curve * (1 - settings.treatment_share) * settings.queries_per_user)
-    found = [_detectable(float(n), settings) for n in control]
-    detectable = _detectable(size.n_control, settings)
+    detectable = finite(_detectable(size.n_control, settings))
     return PowerPlan(
         settings=settings,
         question=settings.question,
@@ -138,7 +144,7 @@ def plan_experiment(settings: PlanSettings) -> PowerPlan:
         detectable=detectable,
         curve_users=curve,
         curve_power=_power(control, settings),
-        curve_detectable=np.array([np.nan if one is None else one for one in found]),
+        curve_detectable=_detectable(control, settings),
         sentences=_sentences(settings, size, days, detectable),
     )
 
@@ -182,7 +188,7 @@ def _power(n_control: Floats, settings: PlanSettings) -> Floats:
     )
 
 
-def _detectable(n_control: float, settings: PlanSettings) -> float | None:
+def _detectable(n_control: Any, settings: PlanSettings) -> Floats:
     return minimum_detectable_change(
         n_control,
         settings.baseline,
@@ -199,21 +205,24 @@ def _sentences(settings: PlanSettings, size: SampleSize, days: int | None, detec
     rate = f"a baseline {name} of {percent(settings.baseline)}"
     chance = f"with {percent(settings.power)} power at {percent(settings.alpha)}"
     if settings.margin is not None:
-        truth = "there is none" if not settings.true_change else f"the truth is {percent(settings.true_change)}"
-        aim = f"rule out a relative loss of {percent(settings.margin)} from {rate} where {truth}"
+        truth = "there is none" if not settings.true_change else f"the truth is {signed(settings.true_change)}"
+        word = "rise" if is_loss_up(settings.metric) else "loss"
+        aim = f"rule out a relative {word} of {percent(settings.margin)} from {rate} where {truth}"
     else:
-        aim = f"find a relative change of {percent(settings.effect or 0)} from {rate}"
+        aim = f"find a relative change of {signed(settings.effect or 0)} from {rate}"
     users = size.users_control + size.users_treatment
-    first = f"To {aim}, {chance}: {size.n_control:,} queries in the control, {size.n_treatment:,} in the treatment"
+    first = (
+        f"To {aim}, {chance}: {plural(size.n_control, 'query')} in the control, {size.n_treatment:,} in the treatment"
+    )
     crowd = f"; that is {plural(users, 'user')} at {settings.queries_per_user:g} queries each"
-    found = [f"{first}{crowd if settings.queries_per_user > 1 else ''}."]
+    found = [f"{first}{crowd if settings.queries_per_user > 1 else ''}.", *_limits(settings, size)]
     if days is not None:
-        found.append(f"At {settings.users_per_day:,.0f} new users a day that takes {plural(days, 'day')}.")
+        found.append(f"At {_pace(settings.users_per_day or 0)} new users a day that takes {plural(days, 'day')}.")
     elif settings.users_per_day is not None:
-        found.append("At that traffic it would never be reached.")
+        found.append("At that traffic it would take more than a century.")
     if settings.margin is not None and detectable is not None:
         found.append(
-            f"With as many, a two-sided test would find a change of {percent(detectable)}; finding none does not mean "
+            f"With as many, a two-sided test would find a change of {signed(detectable)}; finding none does not mean "
             "safe."
         )
     if settings.design_effect > 1:
@@ -221,3 +230,17 @@ def _sentences(settings: PlanSettings, size: SampleSize, days: int | None, detec
             f"Queries of one user are alike: every number is multiplied by {settings.design_effect:.2f} for it."
         )
     return tuple(found)
+
+
+def _pace(users_per_day: float) -> str:
+    return f"{users_per_day:,.0f}" if users_per_day >= 10 else f"{users_per_day:g}"
+
+
+def _limits(settings: PlanSettings, size: SampleSize) -> list[str]:
+    """Say where the formula asks for fewer users than any verdict needs, or for more than there are people."""
+    if size.users_control + size.users_treatment > _PEOPLE:
+        return ["There are not as many people: allow a larger loss, or a larger change."]
+    if min(size.users_control, size.users_treatment) >= MIN_USERS:
+        return []
+    users = math.ceil(MIN_USERS / min(settings.treatment_share, 1 - settings.treatment_share))
+    return [f"With fewer than {MIN_USERS} users in an arm nothing is called safe or harmful: take {users:,} or more."]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from engine.errors import ParameterError
-from engine.experiment.checks import check_alpha, check_counts, check_power, limit_of, quantile_of
+from engine.experiment.checks import check_alpha, check_counts, check_power, limit_of, normal_tail, quantile_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,11 @@ Change = Literal["decrease", "increase"]
 _MOST_USERS = 10**11
 """More users than there are people will never come: then nothing settles the question."""
 
+MOST_DAYS = 36_500
+"""Nobody plans for more than a century."""
+
 _TREND_DAYS = 7
+_HALVINGS = 48  # of a change between nothing and everything: 1 / 2^48 is nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,14 +152,12 @@ def power_at(
     ParameterError
         When a rate leaves 0..1 or an option is out of range.
     """
-    from scipy.special import ndtr
-
     check_alpha(alpha)
     rows = _effective_rows(n_control, allocation, design_effect)
     changed = _changed(rate, relative_change)
     se = np.sqrt((rate * (1 - rate) + changed * (1 - changed) / allocation) / rows)
     shift, z = np.abs(changed - rate) / se, quantile_of(1 - alpha / 2)
-    return np.asarray(ndtr(shift - z) + ndtr(-shift - z), dtype=np.float64)
+    return normal_tail(z - shift) + normal_tail(z + shift)
 
 
 def non_inferiority_power(
@@ -179,16 +181,14 @@ def non_inferiority_power(
     ParameterError
         When a rate leaves 0..1 or an option is out of range.
     """
-    from scipy.special import ndtr
-
     check_alpha(alpha)
     rows = _effective_rows(n_control, allocation, design_effect)
     distance, variance = _contrast(rate, margin, relative_change, direction, contrast, allocation)
-    return np.asarray(ndtr(distance / np.sqrt(variance / rows) - quantile_of(1 - alpha)), dtype=np.float64)
+    return normal_tail(quantile_of(1 - alpha) - distance / np.sqrt(variance / rows))
 
 
 def minimum_detectable_change(
-    n_control: float,
+    n_control: Any,
     rate: float,
     *,
     change: Change = "decrease",
@@ -196,18 +196,17 @@ def minimum_detectable_change(
     power: float = 0.8,
     allocation: float = 1.0,
     design_effect: float = 1.0,
-) -> float | None:
+) -> Floats:
     """Return the smallest relative change that `n_control` rows find with `power`; negative for a decrease.
 
-    The root of `power_at`. None where even a rate of 0 (or of 1, for an increase) would be found less often.
+    The root of `power_at`, in the shape of `n_control`. NaN where even a rate of 0 (or of 1, for an increase) would be
+    found less often.
 
     Raises
     ------
     ParameterError
         When a parameter is out of range.
     """
-    from scipy.optimize import brentq
-
     check_power(power)
     _changed(rate, 0)
     if change not in {"decrease", "increase"}:
@@ -216,20 +215,19 @@ def minimum_detectable_change(
         raise ParameterError("the power must be above alpha", found=f"power {power:g}, alpha {alpha:g}")
     # Just inside of rates 0 and 1, which are no rates to plan with.
     most = -1 + 1e-9 if change == "decrease" else ((1 - 1e-9) / rate - 1)
-
-    def shortfall(relative_change: float) -> float:
-        found = power_at(
-            n_control, rate, relative_change, alpha=alpha, allocation=allocation, design_effect=design_effect
-        )
-        return float(found) - power
-
-    if shortfall(most) < 0:
-        return None
-    return float(brentq(shortfall, 0, most, xtol=1e-12))
+    rows = np.asarray(n_control, dtype=np.float64)
+    options = {"alpha": alpha, "allocation": allocation, "design_effect": design_effect}
+    missed, found = np.zeros(rows.shape), np.full(rows.shape, most)
+    is_never = power_at(rows, rate, found, **options) < power
+    for _ in range(_HALVINGS):
+        middle = (missed + found) / 2
+        is_missed = power_at(rows, rate, middle, **options) < power
+        missed, found = np.where(is_missed, middle, missed), np.where(is_missed, found, middle)
+    return np.where(is_never, np.nan, found)
 
 
 def days_needed(n_per_arm: float, new_users_by_day: Sequence[float] | float, *, share: float = 0.5) -> int | None:
-    """Return after how many days an arm with `share` of the traffic has `n_per_arm` users; None when it never has.
+    """Return after how many days an arm with `share` of the traffic has `n_per_arm` users; None beyond a century.
 
     `new_users_by_day` counts users seen for the first time, of both arms together: users who come back add rows but no
     users. A number means as many every day; after the end of a series the mean of its last week goes on.
@@ -258,7 +256,8 @@ def days_needed(n_per_arm: float, new_users_by_day: Sequence[float] | float, *, 
     pace = float(days[-_TREND_DAYS:].mean()) * share
     if not pace:
         return None
-    return len(days) + math.ceil((needed - float(reached[-1])) / pace * (1 - 1e-12))
+    total = len(days) + math.ceil((needed - float(reached[-1])) / pace * (1 - 1e-12))
+    return total if total <= MOST_DAYS else None
 
 
 def further_users(distance: float, se: float, n_users: float, *, alpha: float = 0.05) -> int | None:
@@ -308,11 +307,8 @@ def _contrast(
 
 
 def _arcsine_rows(rate: float, changed: float, *, alpha: float, power: float, allocation: float) -> float:
-    from statsmodels.stats.power import NormalIndPower
-    from statsmodels.stats.proportion import proportion_effectsize
-
-    effect = abs(proportion_effectsize(changed, rate))
-    return float(NormalIndPower().solve_power(effect, power=power, alpha=alpha, ratio=allocation))
+    effect = 2 * math.asin(math.sqrt(changed)) - 2 * math.asin(math.sqrt(rate))
+    return ((quantile_of(1 - alpha / 2) + quantile_of(power)) / effect) ** 2 * (1 + 1 / allocation)
 
 
 def _size(

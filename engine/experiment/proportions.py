@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import ParameterError
-from engine.experiment.checks import check_alpha, check_arm, check_confidence, finite, limit_of, quantile_of
+from engine.experiment.checks import (
+    check_alpha,
+    check_arm,
+    check_confidence,
+    finite,
+    limit_of,
+    normal_tail,
+    quantile_of,
+)
 from engine.experiment.score import difference_score_bounds, ratio_score_bounds, ratio_score_z
 
 if TYPE_CHECKING:
@@ -154,8 +162,7 @@ def non_inferiority_ratio(
     limit = limit_of(margin, direction)
     counts = (successes_control, n_control, successes_treatment, n_treatment)
     z = float(ratio_score_z(*counts, limit))
-    above = _normal_tail(z)
-    below = _normal_tail(-z)
+    above, below = float(normal_tail(z)), float(normal_tail(-z))
     bounds = _relative_bounds(*counts, confidence=1 - 2 * alpha)
     is_higher_better = direction == "higher is better"
     return NonInferiority(
@@ -179,37 +186,41 @@ def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Bounds:
     ParameterError
         When `n` is below 1, there are more successes than `n`, or `confidence` is not between 0.5 and 1.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     check_confidence(confidence)
     if not 0 <= successes <= n or not 1 <= n < math.inf:
         raise ParameterError("a proportion needs 0 to n successes of n rows, n at least 1", found=f"{successes} of {n}")
-    low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
-    return Bounds(low=min(float(low), successes / n), high=max(float(high), successes / n))
+    low, high = _wilson(successes, n, confidence)
+    return Bounds(low=low, high=high)
+
+
+def _wilson(successes: float, n: float, confidence: float) -> tuple[float, float]:
+    z = quantile_of((1 + confidence) / 2)
+    rate = successes / n
+    shrunk = 1 + z**2 / n
+    centre = (rate + z**2 / (2 * n)) / shrunk
+    half_width = z / shrunk * math.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2)
+    # At no success, and at nothing else, rounding must not push a bound beyond the rate.
+    return max(0.0, min(centre - half_width, rate)), min(1.0, max(centre + half_width, rate))
 
 
 def _pooled_test(x0: float, n0: float, x1: float, n1: float) -> tuple[float, float]:
     if x0 + x1 in {0, n0 + n1}:
         return 0.0, 1.0
-    from statsmodels.stats.proportion import proportions_ztest
-
-    z, p_value = proportions_ztest([x1, x0], [n1, n0])
-    return float(z), float(p_value)
+    pooled = (x0 + x1) / (n0 + n1)
+    z = (x1 / n1 - x0 / n0) / math.sqrt(pooled * (1 - pooled) * (1 / n0 + 1 / n1))
+    return z, math.erfc(abs(z) / math.sqrt(2))
 
 
 def _newcombe(x0: float, n0: float, x1: float, n1: float, *, confidence: float) -> Bounds:
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
-    low, high = confint_proportions_2indep(x1, n1, x0, n0, method="newcomb", compare="diff", alpha=1 - confidence)
-    return Bounds(low=float(low), high=float(high))
+    rate_control, rate_treatment = x0 / n0, x1 / n1
+    low0, high0 = _wilson(x0, n0, confidence)
+    low1, high1 = _wilson(x1, n1, confidence)
+    difference = rate_treatment - rate_control
+    low = difference - math.hypot(rate_treatment - low1, high0 - rate_control)
+    return Bounds(low=low, high=difference + math.hypot(high1 - rate_treatment, rate_control - low0))
 
 
 def _relative_bounds(x0: float, n0: float, x1: float, n1: float, *, confidence: float) -> Bounds:
     low, high = ratio_score_bounds(x0, n0, x1, n1, confidence=confidence)
     # No ratio is below 0: that bound says something only where there were successes to lose.
     return Bounds(low=finite(low - 1) if x0 or x1 else None, high=finite(high - 1))
-
-
-def _normal_tail(z: float) -> float:
-    """Return the probability that a standard normal exceeds `z`, exact in the far tail."""
-    return math.erfc(z / math.sqrt(2)) / 2

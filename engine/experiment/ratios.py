@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import ParameterError
-from engine.experiment.checks import check_alpha, check_confidence, limit_of, quantile_of, ratio
+from engine.experiment.checks import check_alpha, check_confidence, limit_of, normal_tail, quantile_of, ratio
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -186,7 +186,7 @@ def compare_ratios(
         low=difference - quantile * se,
         high=difference + quantile * se,
         z=z,
-        p_value=2 * _normal_tail(np.abs(z)),
+        p_value=2 * normal_tail(np.abs(z)),
         relative_change=ratio(t.value, c.value) - 1,
         relative_se=relative_se,
         relative_low=low - 1,
@@ -219,7 +219,7 @@ def non_inferiority(
     c, t = _estimate(control), _estimate(treatment)
     distance, se = t.value - limit * c.value, np.hypot(t.se, limit * c.se)
     z = ratio(distance, se)
-    above, below = _normal_tail(z), _normal_tail(-z)
+    above, below = normal_tail(z), normal_tail(-z)
     low, high = _fieller(c, t, quantile_of(1 - alpha))
     is_higher_better = direction == "higher is better"
     return RatioNonInferiority(
@@ -258,11 +258,3 @@ def _fieller(c: RatioEstimate, t: RatioEstimate, quantile: float) -> tuple[Float
     product = c.value * t.value
     root = np.sqrt(np.maximum(product**2 - square * (t.value**2 - (quantile * t.se) ** 2), 0))
     return (product - root) / square, (product + root) / square
-
-
-def _normal_tail(z: Floats) -> Floats:
-    """Return the probability that a standard normal exceeds `z`."""
-    from scipy.special import ndtr
-
-    tail: Floats = np.asarray(ndtr(-z), dtype=np.float64)
-    return tail

@@ -102,10 +102,11 @@ class MetricResult:
     method over users. `bound` is the one-sided 1 - alpha bound of the relative change on the side of the loss: the
     metric is safe when it lies within `margin`. `noninferiority_p` tests "the loss is the margin or more" (small:
     safe), `harm_p` "the loss is within the margin" (small: harmful), adjusted over what is judged in `harm_holm_p`.
-    `change_p` is two-sided against no change at all, `change_holm_p` Holm-adjusted; `is_real` when `change_p` is below
-    1 - confidence. `anytime` and `anytime_difference` stay valid however often one looks. `design_effect` is the
-    variance by user over the variance by query. `is_exact` says that the counts are too small for the delta method, so
-    that exact-style (Wilson and score) bounds on a reduced number of queries stand in for it.
+    `change_p` is two-sided against no change at all, `change_holm_p` Holm-adjusted over the judged metrics; `is_real`
+    when the adjusted one is below 1 - confidence, so never for a metric that is not judged. `anytime` and
+    `anytime_difference` stay valid however often one looks. `design_effect` is the variance by user over the variance
+    by query. `is_exact` says that the counts are too small for the delta method, so that exact-style (Wilson and score)
+    bounds on a reduced number of queries stand in for it.
     `further_users` (both arms together) would settle an undecided verdict if nothing but the interval changed; None
     when it is settled or no number would. `is_judged` says whether the overall verdict counts it.
     """

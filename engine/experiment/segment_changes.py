@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.experiment.checks import finite
-from engine.experiment.evidence import estimate_of, evidence_of, read
+from engine.experiment.evidence import at_least_nothing, estimate_of, evidence_of, read
 from engine.experiment.judging import adjust, arm_value, verdict_of
 from engine.experiment.proportions import compare_proportions
 from engine.experiment.ratios import compare_ratios
 from engine.experiment.results import Estimate, SegmentResult, Stratified
 from engine.experiment.sentences import stratified_sentence
 from engine.experiment.settings import metric_name
+from engine.experiment.srm import MIN_EXPECTED, homogeneity
 from engine.experiment.stages import MIN_STAGE_DIFFERENCE, averaged, by_stage
 from engine.experiment.stratified import compare_strata
 from engine.experiment.user_sums import FIRST_METRIC, PER_METRIC, QUERIES, USERS
@@ -108,8 +109,6 @@ def stratified_by_segment(
 
 def _is_uneven(users: Counts, threshold: float) -> bool:
     """Whether users (segments, arms) are split differently by segment: by more than chance, and more than a trifle."""
-    from scipy.stats import chi2_contingency
-
     users = users[users.sum(axis=1) > 0]
     if len(users) < 2 or not users.sum(axis=0).all():
         return False
@@ -117,8 +116,8 @@ def _is_uneven(users: Counts, threshold: float) -> bool:
     whole = users[:, 1].sum() / users.sum()
     if np.abs(shares - whole).max() <= MIN_STAGE_DIFFERENCE:
         return False
-    found = chi2_contingency(users, correction=False)
-    return bool(found.pvalue < threshold and found.expected_freq.min() >= 5)
+    found = homogeneity(users)
+    return found.p_value < threshold and found.least_expected >= MIN_EXPECTED
 
 
 def _stratified(
@@ -143,7 +142,9 @@ def _stratified(
         strata=tuple(names),
         pooled=pooled,
         stratified=Estimate(
-            value=finite(within.relative_change), low=finite(within.relative_low), high=finite(within.relative_high)
+            value=finite(within.relative_change),
+            low=finite(at_least_nothing(within.relative_low)),
+            high=finite(within.relative_high),
         ),
         odds_ratio=odds,
         is_reversed=False,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.experiment.judging import MIN_USERS
 from engine.experiment.results import judged_of
+from engine.experiment.settings import MIN_USERS
 from engine.experiment.wording import (
     as_start,
     interval,
     listed,
     margin_text,
+    milliseconds,
     moved,
     p_text,
     percent,
@@ -58,6 +59,9 @@ def headline(
 
 
 def _undecided(judged: Sequence[MetricResult | LatencyResult]) -> str:
+    causes = [cause for one in judged if (cause := _not_comparable(one))]
+    if causes:
+        return f"Undecided: {causes[0][0].lower()}{causes[0][1:]}"
     open_ones = [one for one in judged if one.verdict == "undecided"]
     alone = [one for one in judged if one.verdict == "harmful"]
     parts = []
@@ -68,12 +72,19 @@ def _undecided(judged: Sequence[MetricResult | LatencyResult]) -> str:
         )
     if open_ones:
         parts.append(f"{listed([_name(one) for one in open_ones])} {_is(open_ones)} not settled")
+    return f"Undecided: {'; '.join(parts)}.{_needed(open_ones)}"
+
+
+def _needed(open_ones: Sequence[MetricResult | LatencyResult]) -> str:
     needed = [one.further_users for one in open_ones if one.further_users is not None]
     days = [one.further_days for one in open_ones if one.further_days is not None]
-    sentence = f"Undecided: {'; '.join(parts)}."
-    if needed and len(needed) == len(open_ones):
-        sentence += f" {_more(max(needed), max(days) if len(days) == len(needed) else None)} would settle it."
-    return sentence
+    if not needed or len(needed) < len(open_ones):
+        return ""
+    if any(_is_few(one) for one in open_ones):
+        users = plural(rounded(max(needed)), "more user")
+        return f" At least {users} are needed: an arm has fewer than {MIN_USERS}."
+    more = _more(max(needed), max(days) if len(days) == len(needed) else None)
+    return f" {more} would settle {'it' if len(open_ones) == 1 else 'them'}."
 
 
 def metric_sentence(result: MetricResult, settings: AnalysisSettings) -> str:
@@ -91,27 +102,47 @@ def metric_sentence(result: MetricResult, settings: AnalysisSettings) -> str:
     if result.verdict == "harmful":
         return f"{start} {found}, which is more than the margin of {allowed}."
     if result.verdict == "safe":
-        return f"{start} {found}; a {word} of more than {allowed} is ruled out.{_real(result)}"
-    few = min(result.control.n_users, result.treatment.n_users)
-    if few < MIN_USERS:
-        return f"{start} {found}; {plural(few, 'user')} in an arm cannot settle anything, {MIN_USERS} or more could."
+        ruled_out = f"a {word} of more than {allowed} is ruled out{_at_level(result, settings)}"
+        return f"{start} {found}; {ruled_out}.{_real(result)}"
+    if _is_few(result):
+        few = plural(min(result.control.n_users, result.treatment.n_users), "user")
+        return f"{start} {found}; {few} in an arm cannot settle anything, {MIN_USERS} or more could."
     return f"{start} {found}; a {word} of {allowed} is neither ruled out nor shown.{_further(result)}"
 
 
-def _not_comparable(result: MetricResult) -> str | None:
-    empty = [name for name, arm in (("control", result.control), ("treatment", result.treatment)) if not arm.n_queries]
+def _not_comparable(result: MetricResult | LatencyResult) -> str | None:
+    arms = {"control": result.control, "treatment": result.treatment}
+    empty = [name for name, arm in arms.items() if getattr(arm, "n_queries", None) == 0]
     if empty:
-        return f"There is no query in the {listed(empty)}, so there is nothing to compare."
+        where = f"in the {empty[0]}" if len(empty) == 1 else "in either arm"
+        return f"There is no query {where}, so there is nothing to compare."
     return None
+
+
+def _is_few(result: MetricResult | LatencyResult) -> bool:
+    """Whether an arm has too few users to settle anything; the users behind a percentile are not known here."""
+    return any(getattr(arm, "n_users", MIN_USERS) < MIN_USERS for arm in (result.control, result.treatment))
+
+
+def _at_level(result: MetricResult | LatencyResult, settings: AnalysisSettings) -> str:
+    """Name the test where the two-sided interval, which is wider, reaches beyond what is ruled out."""
+    is_rise = getattr(result, "worse", "higher") == "higher"
+    end = result.relative.high if is_rise else result.relative.low
+    control = result.control.value
+    allowed = max(result.margin.relative, result.margin.absolute / control if control else 0.0)
+    reaches = end is not None and (end if is_rise else -end) > allowed
+    return f" (one-sided, at {percent(settings.alpha)})" if reaches else ""
 
 
 def _from_nothing(result: MetricResult, allowed: str) -> str:
     event = {"ctr": "click", "conversion": "conversion", "error_rate": "error"}.get(result.key, "empty answer")
+    nothing = f"Neither arm has a single {event}"
     if not result.treatment.n_events and result.verdict == "undecided":
-        return f"Neither arm has a single {event}, so there is no relative change to judge.{_further(result)}"
+        return f"{nothing}, so there is no relative change to judge.{_further(result)}"
     counts = f"The control has no {event}, the treatment {plural(result.treatment.n_events, event)}"
     if result.verdict == "safe":
-        return f"{counts}; a rise of more than {allowed} is ruled out."
+        found = counts if result.treatment.n_events else nothing
+        return f"{found}; a rise of more than {allowed} is ruled out."
     if result.verdict == "harmful":
         return f"{counts}, which is more than {allowed}."
     return f"{counts}, so there is no relative change to judge.{_further(result)}"
@@ -135,16 +166,23 @@ def _further(result: MetricResult | LatencyResult) -> str:
 
 def _more(users: int, days: int | None) -> str:
     number = f"About {plural(rounded(max(1, users)), 'more user')}"
-    return number if days is None else f"{number}, or about {plural(days, 'more day')} at your traffic,"
+    return number if days is None else f"{number}, or about {plural(rounded(days), 'more day')} at your traffic,"
 
 
-def classic_sentence(test: ClassicTest, *, confidence: float, design_effect: float | None) -> str:
-    """Say what the two-proportion z-test finds, and that no significant difference does not mean safe."""
+def classic_sentence(
+    test: ClassicTest, *, confidence: float, design_effect: float | None, is_real: bool | None = None
+) -> str:
+    """Say what the two-proportion z-test finds, and that no significant difference does not mean safe.
+
+    `is_real` is what Holm's correction over the metrics leaves of the difference by user, None where nobody asked.
+    """
     if test.p_value is None or test.z is None:
         return "The classic test needs queries in both arms."
     start = f"z = {test.z:.2f}, {p_text(test.p_value)}:"
     if test.p_value < 1 - confidence:
         sentence = f"{start} a significant difference."
+        if is_real is False:
+            sentence += " By user, and corrected for the number of metrics, it is none."
     else:
         sentence = f"{start} no significant difference, which does not mean safe."
     if test.is_too_optimistic and design_effect is not None:
@@ -160,7 +198,7 @@ def latency_sentence(result: LatencyResult, settings: AnalysisSettings) -> str:
     name = _name(result)
     if result.control.value is None or result.treatment.value is None:
         return f"{as_start(name)}: undecided. An arm holds no latency."
-    times = [_milliseconds(value) for value in (result.control.value, result.treatment.value)]
+    times = [milliseconds(value) for value in (result.control.value, result.treatment.value)]
     start = f"{as_start(name)}: {result.verdict}. {times[0]} in the control, {times[1]} in the treatment"
     change = result.relative.value
     if change is None or result.relative.low is None:
@@ -168,7 +206,7 @@ def latency_sentence(result: LatencyResult, settings: AnalysisSettings) -> str:
     found = f"{start}: it {moved(change)} ({interval(result.relative, settings.confidence)})"
     allowed = percent(result.margin.relative)
     tail = {
-        "safe": f"a rise of more than {allowed} is ruled out",
+        "safe": f"a rise of more than {allowed} is ruled out{_at_level(result, settings)}",
         "harmful": f"that is more than the margin of {allowed}",
         "undecided": f"a rise of {allowed} is neither ruled out nor shown",
     }[result.verdict]
@@ -219,7 +257,3 @@ def _moved(result: MetricResult | LatencyResult) -> str:
 
 def _is(results: Sequence[object]) -> str:
     return "is" if len(results) == 1 else "are"
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.3g} ms" if value < 1000 else f"{value:,.0f} ms"

@@ -19,6 +19,9 @@ LATENCY = "p99"
 JUDGED: tuple[str, ...] = ("ctr", "conversion", "error_rate", LATENCY)
 """What the overall verdict counts by default, where the events hold it."""
 
+MIN_USERS = 30
+"""With fewer users in an arm nothing is called safe or harmful."""
+
 _NAMES = {"ctr": "CTR", "conversion": "conversion", "error_rate": "error rate", "no_results": "no-result rate"}
 
 
@@ -124,7 +127,7 @@ def is_loss_up(metric: str) -> bool:
 
 def _check_margin(name: str, margin: Margin, *, most: float = 1.0) -> None:
     if not (math.isfinite(margin.relative) and 0 < margin.relative < most):
-        bound = "" if math.isinf(most) else " and below 100 %"
+        bound = " and finite" if math.isinf(most) else " and below 100 %"
         raise ParameterError(
             f"the margin of the {name} must be above 0{bound}",
             found=margin.relative,
@@ -156,4 +159,6 @@ def _check_judged(judged: tuple[str, ...]) -> None:
     known = (*METRICS, LATENCY)
     unknown = [name for name in judged if name not in known]
     if unknown or not judged or len(set(judged)) != len(judged):
-        raise ParameterError(f"what is judged is one or more of {', '.join(known)}", found=", ".join(judged))
+        raise ParameterError(
+            f"what is judged is one or more of {', '.join(known)}", found=", ".join(judged) or "nothing"
+        )

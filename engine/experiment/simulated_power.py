@@ -44,6 +44,7 @@ class SimulatedPower:
     `safe` is the share in which the loss of the margin was ruled out, `significant` in which a change was found, each
     with its 95 % Monte Carlo interval. `formula_safe` and `formula_significant` use the mean `design_effect` found;
     the two `plain` ones take every query for a user of its own. `rate`, `change` and `n_control` are means.
+    `sentences` are about the margin, `change_sentences` about finding a change.
     """
 
     metric: Metric
@@ -60,6 +61,7 @@ class SimulatedPower:
     allocation: float
     design_effect: float
     sentences: tuple[str, ...]
+    change_sentences: tuple[str, ...]
 
 
 def simulated_power(
@@ -159,6 +161,7 @@ def _summed(outcomes: Floats, metric: Metric, settings: AnalysisSettings) -> Sim
         return float(power_at(n_control, rate, change, alpha=alpha, allocation=allocation, design_effect=one))
 
     shares = [_share(value, n) for value in (safe, significant)]
+    lost = f"A {'rise' if is_loss_up(metric) else 'loss'} of {percent(margin)} was ruled out"
     return SimulatedPower(
         metric=metric,
         n_simulations=n,
@@ -173,7 +176,8 @@ def _summed(outcomes: Floats, metric: Metric, settings: AnalysisSettings) -> Sim
         n_control=n_control,
         allocation=allocation,
         design_effect=effect,
-        sentences=_simulated_sentences(shares[0], ruled_out(effect), ruled_out(1.0), n=n, effect=effect, margin=margin),
+        sentences=_told(lost, shares[0], (ruled_out(effect), ruled_out(1.0)), n=n, effect=effect),
+        change_sentences=_told("A change was found", shares[1], (found(effect), found(1.0)), n=n, effect=effect),
     )
 
 
@@ -182,12 +186,10 @@ def _share(value: float, n: int) -> Estimate:
     return Estimate(value=value, low=bounds.low, high=bounds.high)
 
 
-def _simulated_sentences(
-    safe: Estimate, formula: float, plain: float, *, n: int, effect: float, margin: float
-) -> tuple[str, ...]:
-    bounds = f"between {percent(safe.low or 0)} and {percent(safe.high or 0)} allowing for {n:,} simulations"
-    often = percent(safe.value or 0)
+def _told(what: str, share: Estimate, formulas: tuple[float, float], *, n: int, effect: float) -> tuple[str, ...]:
+    bounds = f"between {percent(share.low or 0)} and {percent(share.high or 0)} allowing for {n:,} simulations"
+    formula, plain = (percent(one) for one in formulas)
     return (
-        f"A loss of {percent(margin)} was ruled out in {often} of the simulated experiments, {bounds}.",
-        f"The formula says {percent(formula)} with the design effect found, {effect:.2f}; {percent(plain)} without it.",
+        f"{what} in {percent(share.value or 0)} of the simulated experiments, {bounds}.",
+        f"The formula says {formula} with the design effect found, {effect:.2f}; {plain} without it.",
     )

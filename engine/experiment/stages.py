@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.experiment.ratios import RatioEstimate, UserMoments, ratio_of
 from engine.experiment.settings import Stage
+from engine.experiment.srm import MIN_EXPECTED, homogeneity
 from engine.experiment.user_sums import FIRST_METRIC, PER_METRIC, QUERIES, SQUARES, USERS
 
 if TYPE_CHECKING:
@@ -157,16 +158,14 @@ def detected_stages(new_users: Counts, *, threshold: float) -> tuple[Stage, ...]
 
 
 def _differs(running: Counts, counts: Counts, threshold: float) -> bool:
-    from scipy.stats import chi2_contingency
-
     table = np.stack([running, counts])
     if (table.sum(axis=0) == 0).any():
         return False
     shares = table[:, 1] / table.sum(axis=1)
     if abs(shares[0] - shares[1]) <= MIN_STAGE_DIFFERENCE:
         return False
-    found = chi2_contingency(table, correction=False)
-    return bool(found.pvalue < threshold and found.expected_freq.min() >= 5)
+    found = homogeneity(table)
+    return found.p_value < threshold and found.least_expected >= MIN_EXPECTED
 
 
 def _average(estimate: RatioEstimate, weights: Floats) -> RatioEstimate:

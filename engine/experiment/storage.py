@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import RunNotFoundError, WorkspaceError
 from engine.experiment import results
-from engine.experiment.faults import Fault
 from engine.experiment.settings import AnalysisSettings, Margin, Stage
-from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
-from engine.tradeoff.storage import load_sweep
 from engine.workspace.codec import decode, encode
 from engine.workspace.plain import plain_json
 
 if TYPE_CHECKING:
     from engine.embeddings.embedding_set import Judgements
+    from engine.experiment.traffic_settings import TrafficSettings
     from engine.tradeoff.latency.results import LatencyResult
     from engine.tradeoff.results import SweepResult
     from engine.workspace import Run, Workspace
@@ -41,7 +39,6 @@ _PARTS = (
     results.SegmentResult,
     results.Stratified,
 )
-_TRAFFIC_PARTS = (ArmNumbers, Fault, Stage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +104,14 @@ def load_origin(workspace: Workspace, run_id: str) -> Origin:
     RunNotFoundError, WorkspaceError
         As `load_analysis`.
     """
+    # Here, as what is simulated depends on rooms that an analysis of plain totals does not load.
+    from engine.experiment.faults import Fault
+    from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
+
     parameters = _run(workspace, run_id).parameters
     traffic = parameters.get("traffic")
     return Origin(
-        traffic=None if traffic is None else decode(traffic, {}, TrafficSettings, _TRAFFIC_PARTS),
+        traffic=None if traffic is None else decode(traffic, {}, TrafficSettings, (ArmNumbers, Fault, Stage)),
         sweep_run=parameters.get("sweep"),
         latency_run=parameters.get("latency"),
         file=parameters.get("file"),
@@ -149,6 +150,7 @@ def load_sources(workspace: Workspace, sweep_run: str) -> SweepSources:
         When there is no such sweep, or it is damaged.
     """
     from engine.tradeoff.panels import panel_answer, panel_runs
+    from engine.tradeoff.storage import load_sweep
 
     sweep = load_sweep(workspace, sweep_run)
     judgements = None

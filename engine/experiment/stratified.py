@@ -15,6 +15,7 @@ import numpy as np
 from engine.errors import ParameterError
 from engine.experiment.checks import check_arm, check_confidence, check_counts, finite, quantile_of
 from engine.experiment.ratios import RatioEstimate, UserMoments, ratio_of
+from engine.experiment.srm import homogeneity
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -125,8 +126,6 @@ def detect_simpson(
     ParameterError
         As `compare_strata`.
     """
-    from scipy.stats import chi2_contingency
-
     counts = _strata(successes_control, n_control, successes_treatment, n_treatment)
     stratified = compare_strata(*counts, confidence=confidence).risk_ratio
     change = StratifiedEstimate(
@@ -138,7 +137,7 @@ def detect_simpson(
     pooled = float(x1 / n1 / (x0 / n0) - 1) if x0 else None
     split = np.stack([counts[1], counts[3]])
     split = split[:, split.sum(axis=0) > 0]
-    split_p = float(chi2_contingency(split, correction=False).pvalue) if split.shape[1] > 1 else 1.0
+    split_p = homogeneity(split).p_value if split.shape[1] > 1 else 1.0
     split_varies = split_p < SPLIT_THRESHOLD
     disagrees = split_varies and _is_outside(pooled, change)
     return SimpsonFinding(

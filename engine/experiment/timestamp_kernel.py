@@ -82,12 +82,14 @@ def _clock_end(data: Array, at: Scalar, end: Scalar) -> Scalar:
 
 @_jit
 def _zone(data: Array, at: Scalar, end: Scalar) -> Scalar:
-    """Return the minutes east of UTC of Z, ±HH, ±HHMM or ±HH:MM at `at`; NO_ZONE at the end, -NO_ZONE for others."""
+    """Return the minutes east of UTC of Z, UTC, ±HH, ±HHMM or ±HH:MM; NO_ZONE at the end, -NO_ZONE for others."""
     while at < end and data[at] == 32:
         at += 1
     if at == end:
         return NO_ZONE
     if end - at == 1 and (data[at] == 90 or data[at] == 122):
+        return 0
+    if end - at == 3 and data[at] == 85 and data[at + 1] == 84 and data[at + 2] == 67:
         return 0
     if data[at] != 43 and data[at] != 45:
         return -NO_ZONE

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.experiment.wording import precise
+
 if TYPE_CHECKING:
     from engine.experiment.clicks import ClickModel
     from engine.experiment.traffic_settings import TrafficSettings
@@ -20,8 +22,8 @@ def assumptions(
     sentences.append(_latency(settings, latency))
     if settings.click_spread > 0 or settings.latency_spread > 0:
         sentences.append(
-            f"Users differ: their inclination to click varies by {_percent(settings.click_spread)} between them, and "
-            f"{_percent(settings.latency_spread)} of the variance of latency lies between them."
+            f"Users differ: their inclination to click varies by {precise(settings.click_spread)} between them, and "
+            f"{precise(settings.latency_spread)} of the variance of latency lies between them."
         )
     if settings.traffic_percent < 100:
         sentences.append(
@@ -35,9 +37,9 @@ def _plain(settings: TrafficSettings) -> list[str]:
     return [
         (
             "The arms have the numbers that were stated, control against treatment: "
-            f"CTR {_percent(control.ctr)} and {_percent(treatment.ctr)}, "
-            f"conversion {_percent(control.conversion)} and {_percent(treatment.conversion)}, "
-            f"errors {_percent(control.error_rate)} and {_percent(treatment.error_rate)}."
+            f"CTR {precise(control.ctr)} and {precise(treatment.ctr)}, "
+            f"conversion {precise(control.conversion)} and {precise(treatment.conversion)}, "
+            f"errors {precise(control.error_rate)} and {precise(treatment.error_rate)}."
         )
     ]
 
@@ -59,8 +61,8 @@ def _on_lists(settings: TrafficSettings, sweep: SweepResult, clicks: ClickModel)
             "no other list can then earn more clicks than that of the full dimension, whatever people really want."
         )
     sentences.append(
-        f"The control's CTR was set to {_percent(settings.control.ctr)}; that of the treatment, "
-        f"{_percent(clicks.expected_ctr[1])} expected, follows from its lists. A click converts alike in both arms."
+        f"The control's CTR was set to {precise(settings.control.ctr)}; that of the treatment, "
+        f"{precise(clicks.expected_ctr[1])} expected, follows from its lists. A click converts alike in both arms."
     )
     return sentences
 
@@ -76,7 +78,3 @@ def _latency(settings: TrafficSettings, latency: LatencyResult | None) -> str:
         f"Latency is drawn from what was measured on the path “{settings.latency_path}” with "
         f"{latency.n_rows:,} documents, scaled so that the control's p99 is {control.p99_ms:g} ms."
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

@@ -11,25 +11,50 @@ if TYPE_CHECKING:
     from engine.experiment.settings import Margin
 
 
-def percent(share: float) -> str:
-    """Write a share; two digits below 10 %, one decimal above.
+_LEAST_CHANGE = 0.00005
+"""Smaller relative changes than this round to 0.00 %: nobody measures them, and nobody could act on them."""
 
-    >>> percent(0.04167), percent(0.1149), percent(0.00012), percent(1.0)
-    ('4.2 %', '11.5 %', '0.012 %', '100 %')
+
+def percent(share: float) -> str:
+    """Write a share; two digits below 10 %, one decimal above, none above 100 %.
+
+    >>> percent(0.04167), percent(0.1149), percent(0.00012), percent(1.0), percent(9.154)
+    ('4.2 %', '11.5 %', '0.012 %', '100 %', '915 %')
     """
     value = 100 * share
+    if abs(value) < 1e-9:
+        return "0 %"
     if abs(value) < 9.95:
-        return f"{float(f'{value:.2g}'):.10g} %" if abs(value) >= 1e-9 else "0 %"
-    return f"{value:,.1f}".removesuffix(".0") + " %"
+        return _plain(f"{float(f'{value:.2g}'):.11f}")
+    return _plain(f"{value:,.1f}" if abs(value) < 99.95 else f"{value:,.0f}")
 
 
 def signed(change: float) -> str:
-    """Write a change with its sign.
+    """Write a relative change with its sign, with two decimals of a percent at most.
 
-    >>> signed(0.05), signed(-0.0417), signed(0)
-    ('+5 %', '-4.2 %', '0 %')
+    >>> signed(0.05), signed(-0.0417), signed(0.00052), signed(-0.00001), signed(0)
+    ('+5 %', '-4.2 %', '+0.05 %', '0 %', '0 %')
     """
-    return percent(change) if change <= 0 else f"+{percent(change)}"
+    size = _size(change)
+    return size if size == "0 %" else f"{'+' if change > 0 else '-'}{size}"
+
+
+def precise(share: float) -> str:
+    """Write a share with four digits, for figures that stand side by side.
+
+    >>> precise(0.12), precise(0.1198), precise(0.00009693), precise(0.0000001)
+    ('12 %', '11.98 %', '0.009693 %', '0.00001 %')
+    """
+    return _plain(f"{float(f'{100 * share:.4g}'):.11f}")
+
+
+def milliseconds(value: float) -> str:
+    """Write a latency.
+
+    >>> milliseconds(42.04), milliseconds(999.7), milliseconds(12_345.6)
+    ('42 ms', '1,000 ms', '12,346 ms')
+    """
+    return f"{value:.3g} ms" if value < 999.5 else f"{value:,.0f} ms"
 
 
 def interval(estimate: Estimate, confidence: float) -> str:
@@ -53,12 +78,14 @@ def p_text(p_value: float) -> str:
 def moved(change: float) -> str:
     """Write a change as a verb.
 
-    >>> moved(-0.0417), moved(0.02), moved(0)
-    ('fell by 4.2 %', 'rose by 2 %', 'did not change')
+    >>> moved(-0.0417), moved(0.02), moved(0.00001), moved(0)
+    ('fell by 4.2 %', 'rose by 2 %', 'changed by less than 0.01 %', 'did not change')
     """
     if change == 0:
         return "did not change"
-    return f"{'rose' if change > 0 else 'fell'} by {percent(abs(change))}"
+    if _size(change) == "0 %":
+        return "changed by less than 0.01 %"
+    return f"{'rose' if change > 0 else 'fell'} by {_size(change)}"
 
 
 def margin_text(margin: Margin) -> str:
@@ -89,10 +116,11 @@ def as_start(name: str) -> str:
 def plural(number: int, noun: str) -> str:
     """Write a number with its noun.
 
-    >>> plural(1, "day"), plural(12_000, "user")
-    ('1 day', '12,000 users')
+    >>> plural(1, "day"), plural(12_000, "user"), plural(0, "query")
+    ('1 day', '12,000 users', '0 queries')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    several = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else several}"
 
 
 def rounded(number: int) -> int:
@@ -103,3 +131,16 @@ def rounded(number: int) -> int:
     """
     step = int(10 ** max(0, len(str(number)) - 2))
     return -(-number // step) * step
+
+
+def _size(change: float) -> str:
+    """Write the size of a change without its sign."""
+    value = abs(100 * change)
+    if value < 100 * _LEAST_CHANGE:
+        return "0 %"
+    return _plain(f"{value:.2f}") if value < 1 else percent(abs(change))
+
+
+def _plain(number: str) -> str:
+    """Return a decimal number without the zeros at its end, with the sign of percent."""
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} %"

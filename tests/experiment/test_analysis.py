@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from scipy.stats import chisquare, norm
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
@@ -73,9 +73,9 @@ def ratio(rows, column, arm):
 def test_differences_agree_with_a_cluster_robust_regression(result, key, column):
     """Difference and interval are those of an OLS on the arm with standard errors clustered by user."""
     found = next(one for one in result.metrics if one.key == key)
-    design = sm.add_constant(KEPT["arm"].to_numpy(float))
+    design = np.column_stack([np.ones(len(KEPT)), KEPT["arm"]])
     options = {"groups": KEPT["user"].to_numpy(), "use_correction": False}
-    fit = sm.OLS(KEPT[column].to_numpy(float), design).fit(cov_type="cluster", cov_kwds=options)
+    fit = OLS(KEPT[column].to_numpy(float), design).fit(cov_type="cluster", cov_kwds=options)
     covariance = fit.cov_params()
     users = KEPT.groupby("arm")["user"].nunique()
     control = covariance[0, 0] * users[0] / (users[0] - 1)
@@ -310,6 +310,22 @@ def test_totals_that_cannot_be_are_refused():
         analyze_counts((11, 10), (1, 10))
     with pytest.raises(ParameterError, match="the events of treatment must be 0 or more"):
         analyze_counts((1, 10), (-1, 10))
+    with pytest.raises(ParameterError, match="treatment may have at most 1,000,000,000,000,000 queries"):
+        analyze_counts((1, 10), (1, 10**21))
+    for shares in ((0.0, 1.0), (-0.5, 1.5), (0.5, 0.6)):
+        with pytest.raises(ParameterError, match="shares of both arms must be above 0 and sum to 1"):
+            analyze_counts((1, 10), (1, 10), shares=shares)
+
+
+def test_nothing_falls_by_more_than_everything(events_of):
+    """Where one user is most of an arm the interval of the change ends at -100 %, in every place that shows it."""
+    frame = pd.DataFrame({"user": np.arange(600) % 300, "arm": np.arange(600) % 2, "day": np.arange(600) // 300})
+    frame["clicked"] = np.arange(600) % 4 < 2
+    bot = pd.DataFrame({"user": 1001, "arm": 1, "day": 1, "clicked": False}, index=range(2000))
+    found = analyze(events_of(pd.concat([frame, bot]).assign(segment="all")))
+    assert found.metrics[0].relative.low == -1.0
+    assert found.daily.metrics[0].low[-1] == -1.0
+    assert found.segments[0].relative.low == -1.0
 
 
 def test_what_is_not_judged_changes_no_verdict(events):

@@ -115,7 +115,7 @@ def test_missing_values_are_no_rows():
 def test_one_user_and_no_row_have_no_interval():
     """All rows of one user tell nothing about others; no row at all has no percentile."""
     one = clustered_percentiles(np.arange(500, dtype=np.float32), np.zeros(500, np.int32), n_users=1, shares=(0.5,))[0]
-    assert (one.value, one.low, one.reason) == (249, None, "p50 has no interval: all rows are of one user")
+    assert (one.value, one.low, one.reason) == (249, None, "p50 has no interval, as all rows are of one user")
     none = clustered_percentiles(np.zeros(0, np.float32), np.zeros(0, np.int32), n_users=1, shares=(0.5,))[0]
     assert (none.value, none.low, none.reason) == (None, None, "p50 needs at least one row")
 
@@ -175,13 +175,13 @@ def test_an_arm_without_interval_has_no_change_interval():
     change = compare_percentiles(enough, short)
     assert change.relative_change == pytest.approx(short.value / enough.value - 1)
     assert change.low is None
-    assert change.reason.startswith("treatment: p99 has no two-sided limit below 368")
+    assert change.reason.startswith("in the treatment p99 has no two-sided limit below 368")
     assert percentile_non_inferiority(change, margin=0.1).p_value is None
     assert one_sided_bound(change) is None
     median, zero = (
         clustered_percentiles(scale * values, user, n_users=100, shares=(0.5,))[0] for scale in (1, np.float32(0))
     )
-    assert compare_percentiles(zero, median).reason == "control: the interval of p50 is not positive and finite"
+    assert compare_percentiles(zero, median).reason == "in the control the interval of p50 is not positive and finite"
 
 
 def test_refuses_rows_and_options_out_of_range():

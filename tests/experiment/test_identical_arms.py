@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from engine.experiment.analysis import analyze
 from engine.experiment.ratios import UserMoments, compare_ratios
 from engine.experiment.sequential import (
     group_sequential_bounds,
@@ -12,13 +15,15 @@ from engine.experiment.sequential import (
     sequential_half_width,
     sequential_p_value,
 )
+from engine.experiment.traffic import simulate
+from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
 
-EXPERIMENTS, DAYS, USERS_A_DAY = 2_000, 35, 100
+EXPERIMENTS, DAYS, USERS_A_DAY = 2_000, 35, 50
 _CLICK_RATES = np.array([0.02, 0.12, 0.4])  # users differ, so that the rows of one are alike
 
 
 def _cumulative_arm(rng):
-    """Return the cumulative moments (experiments, days) of an arm that gains 100 users a day, 1 to 10 queries each."""
+    """Return the cumulative moments (experiments, days) of an arm that gains 50 users a day, 1 to 10 queries each."""
     shape = (EXPERIMENTS, DAYS, USERS_A_DAY)
     queries = rng.integers(1, 11, size=shape, dtype=np.uint8)
     kind = rng.integers(0, 3, size=shape, dtype=np.uint8)
@@ -87,3 +92,24 @@ def test_rows_taken_for_users_are_wrong_far_more_often(identical):
     pooled = (x0 + x1) / (n0 + n1)
     z = (x1 / n1 - x0 / n0) / np.sqrt(pooled * (1 - pooled) * (1 / n0 + 1 / n1))
     assert np.mean(np.abs(z) > 1.959964) > 0.1
+
+
+@pytest.mark.slow
+def test_what_a_reader_sees_of_identical_arms_is_wrong_as_often_as_it_says():
+    """In 250 simulated and analysed experiments the fixed band is off 0 as often as it should be, the other seldom."""
+    arm = ArmNumbers(ctr=0.3)
+    shape = TrafficSettings(
+        control=arm, treatment=arm, n_users=20_000, queries_per_day=300, n_days=DAYS, user_exponent=0.2
+    )
+    last, any_day, anytime = [], [], []
+    for seed in range(250):
+        found = analyze(simulate(replace(shape, key=f"identical-{seed}", seed=seed)))
+        assert found.verdict != "harmful"
+        (clicks,) = (one for one in found.daily.metrics if one.key == "ctr")
+        is_off = (clicks.low > 0) | (clicks.high < 0)
+        last.append(is_off[-1])
+        any_day.append(is_off.any())
+        anytime.append(((clicks.anytime_low > 0) | (clicks.anytime_high < 0)).any())
+    assert np.mean(last) == pytest.approx(0.05, abs=0.04)
+    assert np.mean(any_day) == pytest.approx(found.peeking.false_positive_rate, abs=0.08)
+    assert np.mean(anytime) <= 0.05

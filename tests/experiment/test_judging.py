@@ -11,11 +11,11 @@ from scipy.stats import norm
 from engine.experiment.analysis import analyze_counts
 from engine.experiment.cumulative import days_until
 from engine.experiment.evidence import ArmCounts, Evidence, read, read_by_user, read_exactly
-from engine.experiment.judging import MIN_USERS, adjusted, judge_metric, overall, verdict_of
+from engine.experiment.judging import adjusted, judge_metric, overall, verdict_of
 from engine.experiment.proportions import compare_proportions, wilson
 from engine.experiment.ratios import RatioEstimate
 from engine.experiment.results import DailyMetric
-from engine.experiment.settings import AnalysisSettings, Margin
+from engine.experiment.settings import MIN_USERS, AnalysisSettings, Margin
 from engine.experiment.stages import ArmRatios
 
 SETTINGS = AnalysisSettings()
@@ -117,18 +117,18 @@ def metric(verdict, harm_p, key="ctr"):
 def test_overall_is_safe_only_when_everything_is():
     """One undecided metric among safe ones leaves the whole undecided."""
     safe = [metric("safe", 0.9), metric("safe", 0.8, "conversion")]
-    assert overall(*adjusted(safe, ()), SETTINGS) == "safe"
-    assert overall(*adjusted([*safe, metric("undecided", 0.5, "error_rate")], ()), SETTINGS) == "undecided"
+    assert overall(*adjusted(safe, (), SETTINGS), SETTINGS) == "safe"
+    assert overall(*adjusted([*safe, metric("undecided", 0.5, "error_rate")], (), SETTINGS), SETTINGS) == "undecided"
     assert overall((), (), SETTINGS) == "undecided"
 
 
 def test_harm_must_survive_holm():
     """A p-value of 0.01 among four metrics is not harm overall (0.04 > 0.025); 0.001 is."""
     others = [metric("safe", 0.9, key) for key in ("conversion", "error_rate", "no_results")]
-    weak, _ = adjusted([metric("harmful", 0.01), *others], ())
+    weak, _ = adjusted([metric("harmful", 0.01), *others], (), SETTINGS)
     assert weak[0].harm_holm_p == pytest.approx(0.04)
     assert overall(weak, (), SETTINGS) == "undecided"
-    strong, _ = adjusted([metric("harmful", 0.001), *others], ())
+    strong, _ = adjusted([metric("harmful", 0.001), *others], (), SETTINGS)
     assert overall(strong, (), SETTINGS) == "harmful"
 
 

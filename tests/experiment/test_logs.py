@@ -263,6 +263,7 @@ def test_the_unit_of_latency_is_asked_where_no_name_tells_it():
     [
         b"",
         b"\n",
+        b"\xef\xbb\xbf",
         b"one column\n1\n",
         b"user_id,user_id,timestamp,variation_id\n",
         HEADER.encode(),
@@ -394,3 +395,37 @@ def test_writing_can_be_cancelled(simulated):
     """A cancelled download raises."""
     with pytest.raises(CancelledError):
         write_events(simulated, io.BytesIO(), cancelled=lambda: True)
+
+
+def test_blanks_around_names_do_not_make_other_arms():
+    """``control`` and `` control `` are one variation, also where a header has blanks."""
+    rows = [row.replace(",control,", ", control ,") if at % 2 else row for at, row in enumerate((*ROWS, *ROWS[:1]))]
+    events = read_log(csv(*rows, header=HEADER.replace(",", " , ")))
+    assert (events.arms, events.n_rows) == (("control", "treatment"), 5)
+
+
+def test_texts_of_other_encodings_and_other_calendars_say_what_is_expected():
+    """A UTF-16 export is asked for as UTF-8; where no timestamp is read, the forms that are read are named."""
+    with pytest.raises(FormatError, match="must be UTF-8 text; found another encoding. Save it again as UTF-8"):
+        read_log(io.BytesIO(csv(*ROWS).getvalue().decode().encode("utf-16")))
+    with pytest.raises(FormatError, match="in row 1: '05/01/2026'. Timestamps are dates, texts such as 2026-01-05T12"):
+        read_log(csv(*(row.replace("2026-01-05T10:00:00Z", "05/01/2026") for row in ROWS)))
+
+
+def test_ids_that_a_file_keeps_in_a_dictionary_are_numbered_as_if_spelled_out():
+    """Unused and repeated entries, empty and missing ids: the users are those of plain texts."""
+    ids = ["ada", "bo", None, "cleo", "", "ada"] * 40 + [f"u{row}" for row in range(40_000)]
+    columns = {
+        "date": ["2026-01-05"] * len(ids),
+        "variant": ["control", "x"] * (len(ids) // 2),
+        "clicked": [False] * len(ids),
+    }
+    plain = read_log(parquet({"user": pa.array(ids), **columns}))
+    encoded = pa.array(["nobody", *ids]).dictionary_encode()[1:]
+    coded = read_log(parquet({"user": encoded, **columns}))
+    assert coded.user_ids.to_pylist() == plain.user_ids.to_pylist()
+    np.testing.assert_array_equal(coded.user, plain.user)
+    assert [(one.reason, one.n_rows, one.first_row) for one in coded.skipped] == [("no user id", 80, 3)]
+    twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 1]), pa.array(["ada", "ada", "bo"]))
+    small = {name: values[:4] for name, values in columns.items()}
+    assert read_log(parquet({"user": twice, **small})).user_ids.to_pylist() == ["ada", "bo"]

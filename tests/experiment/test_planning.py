@@ -64,6 +64,7 @@ def test_errors_are_planned_upwards():
         ({"margin": 0.05, "effect": -0.05}, "either a margin or an effect; found both"),
         ({"margin": 0.0}, "margin must be above 0"),
         ({"effect": 0.0}, "change of 0"),
+        ({"effect": -0.05, "true_change": -0.1}, "belongs to a margin; found -0.1"),
         ({"margin": 0.05, "true_change": -0.05}, "can never be ruled out"),
         ({"margin": 0.05, "alpha": 0.5}, "alpha"),
         ({"margin": 0.05, "baseline": 0.0}, "rate of control"),
@@ -87,7 +88,7 @@ SHAPE = TrafficSettings(
 def test_simulated_power_agrees_with_the_formula_that_knows_users_and_not_with_the_one_that_does_not():
     """On traffic where users differ the share of safe experiments is what the design effect predicts."""
     settings = AnalysisSettings(ctr=Margin(relative=0.14))
-    found = simulated_power(SHAPE, settings, n_simulations=160, seed=3)
+    found = simulated_power(SHAPE, settings, n_simulations=100, seed=3)
     assert found.design_effect > 1.4
     assert found.safe.low <= found.formula_safe <= found.safe.high
     assert not found.safe.low <= found.plain_safe <= found.safe.high
@@ -95,6 +96,8 @@ def test_simulated_power_agrees_with_the_formula_that_knows_users_and_not_with_t
     assert found.rate == pytest.approx(0.15, rel=0.02)
     assert found.n_control == pytest.approx(4800, rel=0.05)
     assert f"{found.design_effect:.2f}" in found.sentences[1]
+    assert found.sentences[0].startswith("A loss of 14 % was ruled out in 6")
+    assert found.change_sentences[0].startswith("A change was found in")
 
 
 @pytest.mark.slow
@@ -119,3 +122,28 @@ def test_a_simulation_repeats_with_its_seed_and_stops_when_told():
     nobody = replace(SHAPE, control=ArmNumbers(ctr=0.0), treatment=ArmNumbers(ctr=0.0))
     with pytest.raises(ParameterError, match="neither always nor never"):
         simulated_power(nobody, n_simulations=2)
+
+
+def test_plans_that_nobody_can_carry_out_say_so():
+    """More users than people, fewer than any verdict needs, and days beyond a century are said instead of counted."""
+    crowd = plan_experiment(PlanSettings(baseline=0.12, margin=0.0001, users_per_day=1_000))
+    assert "There are not as many people: allow a larger loss, or a larger change." in crowd.sentences
+    assert "At that traffic it would take more than a century." in crowd.sentences
+    assert crowd.days is None
+    few = plan_experiment(PlanSettings(baseline=0.999, margin=0.9, treatment_share=0.25))
+    assert "1 query in the control" in few.sentences[0]
+    assert few.sentences[1].endswith("nothing is called safe or harmful: take 120 or more.")
+    slow = plan_experiment(PlanSettings(baseline=0.12, margin=0.05, users_per_day=2.5))
+    assert "At 2.5 new users a day that takes 29,017 days." in slow.sentences
+    busy = plan_experiment(PlanSettings(baseline=0.12, margin=0.005, users_per_day=1_000_000))
+    assert "At 1,000,000 new users a day that takes 8 days." in busy.sentences
+
+
+def test_sentences_say_what_is_lost_and_which_way():
+    """Errors rise where clicks are lost, and what is thought to be there has its sign."""
+    errors = plan_experiment(PlanSettings(baseline=0.001, margin=0.1, metric="error_rate", true_change=0.02))
+    assert errors.sentences[0].startswith(
+        "To rule out a relative rise of 10 % from a baseline error rate of 0.1 % where the truth is +2 %, with 80 %"
+    )
+    clicks = plan_experiment(PlanSettings(baseline=0.12, effect=-0.05))
+    assert clicks.sentences[0].startswith("To find a relative change of -5 % from a baseline CTR of 12 %")

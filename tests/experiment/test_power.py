@@ -123,7 +123,7 @@ def test_reference_detectable_change():
 
 def test_too_few_rows_detect_nothing():
     """Ten rows at 1 % do not even see the loss of every click."""
-    assert minimum_detectable_change(10, 0.01) is None
+    assert np.isnan(minimum_detectable_change(10, 0.01))
 
 
 def test_days_follow_new_users():

@@ -25,7 +25,7 @@ def test_defaults_are_those_that_users_start_from():
         ({"conversion": Margin(relative=-0.1)}, "margin of the conversion"),
         ({"error_rate": Margin(relative=float("nan"))}, "margin of the error rate"),
         ({"error_rate": Margin(relative=0.1, absolute=-1e-9)}, "absolute margin of the error rate"),
-        ({"latency": Margin(relative=0)}, "the margin of the latency must be above 0; found 0"),
+        ({"latency": Margin(relative=0)}, "the margin of the latency must be above 0 and finite; found 0"),
         ({"alpha": 0}, "alpha must be above 0 and below 0.5"),
         ({"alpha": 0.5}, "alpha must be above 0 and below 0.5"),
         ({"confidence": 1.0}, "confidence"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import chi2, chi2_contingency, norm
 
 from engine.errors import ParameterError
-from engine.experiment.srm import check_srm
+from engine.experiment.checks import normal_tail
+from engine.experiment.srm import check_srm, chi_square_tail, homogeneity
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,22 @@ def test_refuses_thresholds_outside_of_probabilities(threshold):
     """A threshold is a probability between 0 and 1."""
     with pytest.raises(ParameterError, match="threshold"):
         check_srm([5, 5], [1, 1], threshold=threshold)
+
+
+def test_tables_are_tested_as_scipy_does():
+    """Statistic, p-value and smallest expected count are those of the chi-square test without correction."""
+    rng = np.random.default_rng(6)
+    for shape in ((2, 2), (5, 2), (2, 7), (4, 3)):
+        table = rng.integers(1, 400, size=shape)
+        found, expected = homogeneity(table), chi2_contingency(table, correction=False)
+        assert (found.statistic, found.p_value) == pytest.approx((expected.statistic, expected.pvalue))
+        assert found.least_expected == pytest.approx(expected.expected_freq.min())
+
+
+def test_tails_are_those_of_the_distributions():
+    """The normal and the chi-square tail agree with SciPy far out, at NaN and at infinity."""
+    z = np.array([[-40.0, -1.96, 0.0], [3.0, 30.0, np.inf]])
+    np.testing.assert_allclose(normal_tail(z), norm.sf(z), rtol=1e-12)
+    assert np.isnan(normal_tail(np.nan))
+    for degrees in (1, 2, 9):
+        assert chi_square_tail(30.0, degrees) == pytest.approx(chi2.sf(30.0, degrees), rel=1e-12)

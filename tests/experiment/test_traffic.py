@@ -103,7 +103,7 @@ def test_latency_doubles_and_clicks_fall_from_the_day_of_the_fault_on():
     assert broken.clicked[struck].sum() == pytest.approx(0.92 * whole.clicked[struck].sum(), rel=0.01)
     assert broken.assumptions[-2:] == (
         "Injected fault: latency × 2 in the treatment, from day 2 on.",
-        "Injected fault: clicks −8 % in the treatment, from day 2 on.",
+        "Injected fault: clicks -8 % in the treatment, from day 2 on.",
     )
 
 

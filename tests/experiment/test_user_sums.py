@@ -48,7 +48,7 @@ def readable(frame):
     return frame[frame.groupby("user")["arm"].transform("nunique") == 1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(frame=tables())
 def test_running_sums_equal_a_recomputation_of_every_day(events_of, frame):
     """Cumulative, daily and segment sums of both arms are those of a plain groupby, without users of both arms."""

@@ -244,9 +244,9 @@ def _point(
 
 def _order_sentence(order: Order, half: NestPoint, overall: Interval, *, full: int) -> str:
     found = (
-        f"at {half.dim} of {full} dims the prefix keeps {100 * half.prefix.mean:.1f} % of the neighbours, a random subset of "
-        f"that size {100 * half.random.mean:.1f} %: a gain of {_points_of(half.order_gain)}; {_points_of(overall)} on average "
-        "over the sizes"
+        f"at {half.dim} of {full} dims the prefix keeps {100 * half.prefix.mean:.1f} % of the neighbours, a random "
+        f"subset of that size {100 * half.random.mean:.1f} %: a gain of {_points_of(half.order_gain)}; "
+        f"{_points_of(overall)} on average over the sizes"
     )
     if order == "ordered":
         here = "" if is_clear(half.order_gain) else ", though not clearly at that size"

@@ -269,8 +269,8 @@ def _sign_warnings(embedding_set: EmbeddingSet, *, seed: int) -> tuple[str, ...]
     if share < 0.5:
         return ()
     sentence = (
-        f"{100 * share:.0f} % of the components have the same sign in nearly all documents: binary codes, which keep signs "
-        "only, tell little apart here."
+        f"{100 * share:.0f} % of the components have the same sign in nearly all documents: binary codes, which keep "
+        "signs only, tell little apart here."
     )
     return (sentence,)
 
