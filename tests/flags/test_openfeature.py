@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,9 @@ def test_every_kind_resolves_to_its_type(store: FlagStore, client: OpenFeatureCl
     for key, expected in (("ratio", 2.0), ("dims", 1536.0)):
         value = client.get_float_value(key, 0.0, ANNA)
         assert (value, type(value)) == (expected, float)
-    assert asyncio.run(client.get_boolean_value_async("use_reduced_dims", True, ANNA)) is False
+    with ThreadPoolExecutor(1) as apart:  # browser tests leave a running loop in the main thread
+        asked = client.get_boolean_value_async("use_reduced_dims", True, ANNA)
+        assert apart.submit(asyncio.run, asked).result() is False
 
 
 def test_reasons_say_why(store: FlagStore, client: OpenFeatureClient, flag: Flag) -> None:

@@ -114,10 +114,11 @@ def test_database_refuses_to_change_runs(workspace: Workspace, save: Callable[..
 def test_transaction_is_all_or_nothing(workspace: Workspace, save: Callable[..., Run]) -> None:
     """What was written in a block that an exception leaves is not kept; writers in turn do not disturb readers."""
     run = save()
+    statement = "INSERT INTO workspace (id, created_at, created_with) VALUES ('second', '2026-01-01', '0')"
 
     def insert_and_fail() -> None:
         with workspace.writing() as session:
-            session.connection().exec_driver_sql("INSERT INTO workspace VALUES ('second', '2026-01-01', '0')")
+            session.connection().exec_driver_sql(statement)
             assert workspace.runs() == (run,)
             raise KeyError
 
