@@ -1,11 +1,10 @@
 """`dimshift rollout`: ramp a flag, watch it, pause it and roll it back without a browser.
 
-Exit status 3: what was observed or simulated made the monitor pause the rollout or roll it back.
+Exit status 3: the monitor or the kill switch paused the rollout or rolled it back.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ import typer
 from engine import terminal
 from engine.commands import rollout_text
 from engine.commands.options import Actor, Json, Seed, WorkspaceFolder, actor_name
+from engine.commands.rollout_monitor import observe, watch
 from engine.commands.rollout_options import (
     Automatic,
     ExpectedVersion,
@@ -30,8 +30,8 @@ from engine.commands.rollout_options import (
     schedule_of,
     thresholds_of,
 )
-from engine.commands.rollout_trials import TARGET_NOT_MET, export, preflight, simulate, stopped_by_itself
-from engine.errors import ParameterError
+from engine.commands.rollout_trials import export, preflight, simulate
+from engine.errors import ParameterError, printable
 
 if TYPE_CHECKING:
     from engine.rollout import RolloutStatus
@@ -39,24 +39,12 @@ if TYPE_CHECKING:
 OptionalFlag = Annotated[
     str | None, typer.Option("--flag", help="Make the rollout on this flag first, by the default schedule.")
 ]
-ObservationFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="CSV, Parquet, JSON or JSON lines; a row an arm and window.")
-]
-TimeZone = Annotated[str | None, typer.Option(help="Zone of moments that name none, as UTC or Europe/Oslo.")]
-WindowHours = Annotated[float | None, typer.Option(help="Length of windows without an end.")]
-Percent = Annotated[float | None, typer.Option(help="Share in treatment, where no column tells.")]
-QueriesPerUser = Annotated[float | None, typer.Option(help="Activity, where no column counts users.")]
-LatencyUnit = Annotated[
-    str | None, typer.Option(help="ms, s or us, where the name of the latency column does not end in it.")
-]
-ArmNames = Annotated[
-    list[str] | None, typer.Option("--arm", metavar="NAME=ARM", help="Another name of an arm, as b=treatment.")
-]
-
 rollout_app = typer.Typer(help="Ramp a flag, watch it, roll it back.", no_args_is_help=True, rich_markup_mode=None)
 rollout_app.command()(simulate)
 rollout_app.command()(preflight)
 rollout_app.command()(export)
+rollout_app.command()(observe)
+rollout_app.command()(watch)
 
 
 @rollout_app.command("list")
@@ -108,6 +96,8 @@ def create(
         reason=reason,
     )
     _show(status, json_file)
+    if json_file != "-":
+        typer.echo(f"What it promises on your traffic: dimshift rollout preflight {printable(key)}")
 
 
 @rollout_app.command()
@@ -297,50 +287,6 @@ def discard(
 
 
 @rollout_app.command()
-def observe(
-    key: Key,
-    file: ObservationFile,
-    *,
-    time_zone: TimeZone = None,
-    window_hours: WindowHours = None,
-    percent: Percent = None,
-    queries_per_user: QueriesPerUser = None,
-    latency_unit: LatencyUnit = None,
-    arm: ArmNames = None,
-    by: Actor = None,
-    json_file: Json = None,
-    workspace: WorkspaceFolder = None,
-    seed: Seed = 0,  # noqa: ARG001 -- every verb takes it
-) -> None:
-    """Append what was observed; the monitor pauses or rolls back at once where it must (exit status 3)."""
-    from engine.rollout.observing import ReadingOptions, read_observations
-
-    terminal.check_outputs(json_file)
-    units: dict[str, str] = {"ms": "ms", "s": "s", "us": "us"}
-    if latency_unit is not None and latency_unit not in units:
-        raise ParameterError("--latency-unit is ms, s or us", found=latency_unit)
-    options = ReadingOptions(
-        time_zone=time_zone,
-        window_hours=window_hours,
-        percent=percent,
-        queries_per_user=queries_per_user,
-        latency_unit=latency_unit,  # type: ignore[arg-type]  # checked above
-        arms=tuple(_arm(text) for text in arm or ()),
-    )
-    control = open_control(workspace)
-    observed = read_observations(file, options=options, now=control.status(key, settle=False).now)
-    done = control.observe(key, observed, actor=actor_name(by))
-    if json_file != "-":
-        typer.echo(f"{done.n_new:,} new observations, {done.n_known:,} known already.")
-        rollout_text.print_status(done.status)
-    terminal.write_json(
-        json_file, {"n_new": done.n_new, "n_known": done.n_known, "status": rollout_text.status_answer(done.status)}
-    )
-    if stopped_by_itself(done.status):
-        raise typer.Exit(TARGET_NOT_MET)
-
-
-@rollout_app.command()
 def history(
     key: Key,
     *,
@@ -383,10 +329,3 @@ def _show(status: RolloutStatus, json_file: str | None) -> None:
     if json_file != "-":
         rollout_text.print_status(status)
     terminal.write_json(json_file, rollout_text.status_answer(status))
-
-
-def _arm(text: str) -> tuple[str, str]:
-    name, separator, arm = text.partition("=")
-    if not separator or not name or not arm:
-        raise ParameterError("--arm is NAME=ARM", found=text, hint="As in --arm b=treatment")
-    return name, arm

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.errors import FormatError, PathError
+from engine.errors import FormatError, ParameterError, PathError
 
 if TYPE_CHECKING:
     from engine.rollout import RolloutControl, Schedule, Thresholds
@@ -42,7 +42,10 @@ Ctr = Annotated[float | None, typer.Option(help="Share of queries with a click, 
 ErrorRate = Annotated[float | None, typer.Option(help="Share of queries that fail, as 0.001.")]
 P99 = Annotated[float | None, typer.Option("--p99-ms", help="99th percentile of latency in ms.")]
 
+TARGET_NOT_MET = 3
+
 _LARGEST_THRESHOLDS = 1 << 20
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def schedule_of(text: str | None, holdback: float | None, *, present: Schedule | None = None) -> Schedule | None:
@@ -77,6 +80,18 @@ def thresholds_of(file: Path | None) -> Thresholds | None:
     except (ValueError, RecursionError) as error:
         raise FormatError.in_file(file.name, "thresholds are a JSON object", found=error) from error
     return Thresholds.from_json(document)
+
+
+def seconds_of(text: str, option: str, *, least: float, most: float) -> float:
+    """Return the seconds that an option such as 30s, 5m, 2h or 1d says. Raises ParameterError."""
+    number, unit = text.strip()[:-1], text.strip()[-1:]
+    try:
+        seconds = float(number) * _SECONDS[unit]
+    except (ValueError, KeyError):
+        raise ParameterError(f"{option} is a time such as 30s, 5m, 2h or 1d", found=text or "nothing") from None
+    if not least <= seconds <= most:  # false for NaN as well
+        raise ParameterError(f"{option} is {least:g}s to {most / _SECONDS['d']:g}d", found=text)
+    return seconds
 
 
 def traffic_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -91,6 +92,7 @@ def preflight_answer(result: Preflight) -> dict[str, Any]:
         "max_days": result.max_days,
         "seed": result.seed,
         "scenarios": scenarios,
+        "advice": list(result.advice),
         "assumptions": list(result.assumptions),
     }
 
@@ -109,15 +111,15 @@ def print_status(status: RolloutStatus) -> None:
         name = "" if stage.label == f"{stage.percent:g} %" else f"  {printable(stage.label, longest=80)}"
         typer.echo(f"{stage.day:>7g} {stage.share_percent:>6g} %  {begins:16}  {stage.state}{name}")
     typer.echo("")
-    for alert in status.alerts:
-        typer.echo(f"{alert.severity.capitalize()}: {printable(alert.sentence, longest=_LONGEST)}")
-    for obstacle in status.obstacles:
-        _say(f"Cannot {status.next_action} now: {obstacle.sentence}")
-    for incident in status.incidents:
-        if incident.is_open:
-            _say(f"Open incident {incident.key}: {incident.title}.")
-    for warning in status.warnings:
-        _say(f"Note: {warning}")
+    for line in (*_to_know(status), *(f"Cannot {status.next_action} now: {one.sentence}" for one in status.obstacles)):
+        _say(line)
+
+
+def print_change(status: RolloutStatus) -> None:
+    """Print the moment, where the rollout stands, and what somebody must know."""
+    _say(f"{datetime.now(UTC):{_MOMENT}}  {status.sentence}")
+    for line in _to_know(status):
+        _say(line, indent=4)
 
 
 def print_list(statuses: Sequence[RolloutStatus]) -> None:
@@ -136,6 +138,8 @@ def print_history(entries: Sequence[HistoryEntry], *, agrees: bool) -> None:
             f"{entry.seq:>6}  {entry.at.strftime(_MOMENT)}  {printable(entry.actor, longest=20):20} "
             f"{entry.action:9} {entry.state:11} {entry.percent:>6g} %{why}"
         )
+        for warning in entry.rollout.passed_warnings if entry.action in {"advance", "complete"} else ():
+            _say(f"A warning stood and stopped nothing: {warning}", indent=8)
     said = "gives the very state that is kept" if agrees else "does NOT give the state that is kept"
     typer.echo(f"\nReplayed {len(entries):,} steps: the audit log {said}.")
 
@@ -159,8 +163,11 @@ def print_rehearsal(rehearsal: Rehearsal) -> None:
     """Print how a rollout in memory went."""
     rollout = rehearsal.rollout
     _say(f"Simulated {rehearsal.n_days:,} days: {rollout.state} at {max(rehearsal.percents):g} %. {rollout.reason}")
+    if rehearsal.alert_days:
+        n_days, first = len(rehearsal.alert_days), rehearsal.alert_days[0]
+        _say(f"An alert stood at the end of {n_days:,} of these days, first of day {first:,}.", indent=2)
     for sentence in rehearsal.report.sentences:
-        _say(f"  {sentence}")
+        _say(sentence, indent=2)
 
 
 def print_preflight(result: Preflight) -> None:
@@ -169,6 +176,8 @@ def print_preflight(result: Preflight) -> None:
     for sentence in result.sentences:
         _say(sentence)
     typer.echo("")
+    for sentence in result.advice:
+        _say(f"Mind: {sentence}")
     for sentence in result.assumptions:
         _say(f"Note: {sentence}")
 
@@ -180,8 +189,19 @@ def print_comparison(comparison: PreflightComparison) -> None:
         _say(sentence)
 
 
-def _say(text: str) -> None:
-    typer.echo(printable(text, longest=_LONGEST))
+def _to_know(status: RolloutStatus) -> tuple[str, ...]:
+    """Return a line for each alert, open incident, warning, and window that was left out."""
+    marks = {"warning": "Warning, which stops nothing"}
+    return (
+        *(f"{marks.get(one.severity, one.severity.capitalize())}: {one.sentence}" for one in status.alerts),
+        *(f"Open incident {one.key}: {one.title}." for one in status.incidents if one.is_open),
+        *(f"Note: {words}" for words in status.warnings),
+        *(f"Note: {words}" for words in (() if status.report is None else status.report.notes)),
+    )
+
+
+def _say(text: str, *, indent: int = 0) -> None:
+    typer.echo(" " * indent + printable(text, longest=_LONGEST))
 
 
 def _stage_answer(stage: StageView | None) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from engine.commands import rollout_text
 from engine.commands.options import Actor, Json, Seed, WorkspaceFolder, actor_name
 from engine.commands.rollout_options import (
     P99,
+    TARGET_NOT_MET,
     Ctr,
     ErrorRate,
     Faults,
@@ -33,11 +34,9 @@ from engine.errors import InputError, ParameterError
 from engine.seeds import check_seed
 
 if TYPE_CHECKING:
-    from engine.rollout import RolloutStatus, Schedule, SimulationSettings, Thresholds
+    from engine.rollout import Schedule, SimulationSettings, Thresholds
     from engine.rollout.preflight_results import Preflight
     from engine.rollout.traffic_days import RolloutFault, Traffic
-
-TARGET_NOT_MET = 3
 
 _NO_FAULT = "none"
 
@@ -78,16 +77,14 @@ class _Given:
         return SimulationSettings(traffic=traffic, faults=faults, seed=self.seed or base.seed)
 
 
-def stopped_by_itself(status: RolloutStatus) -> bool:
-    """Tell whether the monitor paused the rollout or rolled it back."""
-    return status.state in {"paused", "rolled back"} and status.rollout.cause in {"monitor", "kill switch"}
-
-
 def simulate(
     key: OptionalKey = None,
     *,
     days: Annotated[float, typer.Option(help="How far to step the simulated clock.")] = 45,
     fault: Faults = None,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Take the days from a log of `dimshift ab simulate --events`.")
+    ] = None,
     schedule: ScheduleText = None,
     holdback: Holdback = None,
     thresholds: ThresholdsFile = None,
@@ -111,7 +108,9 @@ def simulate(
         if not (schedule is None and holdback is None and thresholds is None):
             raise ParameterError("a rollout has a schedule and thresholds of its own", hint="Leave these options out")
         actor = actor_name(by)
-        is_stopped = _simulate_kept(key, given, days=days, actor=actor, json_file=json_file, folder=workspace)
+        is_stopped = _simulate_kept(key, given, log, days=days, actor=actor, json_file=json_file, folder=workspace)
+    elif log is not None:
+        raise ParameterError("--log takes a rollout on simulated time through its days", found="no key of one")
     else:
         is_stopped = _simulate_in_memory(schedule, holdback, thresholds, given, days=days, json_file=json_file)
     if is_stopped:
@@ -127,6 +126,7 @@ def preflight(
     against_schedule: Annotated[
         str | None, typer.Option(metavar="DAY:PERCENT,...", help="Compare with this schedule.")
     ] = None,
+    against_holdback: Annotated[float | None, typer.Option(help="Compare with this holdback.")] = None,
     against_thresholds: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with these thresholds.")
     ] = None,
@@ -153,8 +153,8 @@ def preflight(
     answer = rollout_text.preflight_answer(result)
     if json_file != "-":
         rollout_text.print_preflight(result)
-    if against_schedule is not None or against_thresholds is not None:
-        other_schedule = schedule_of(against_schedule, holdback, present=chosen) or chosen
+    if any(one is not None for one in (against_schedule, against_holdback, against_thresholds)):
+        other_schedule = schedule_of(against_schedule, against_holdback, present=chosen) or chosen
         other = _preflight(
             other_schedule,
             thresholds_of(against_thresholds) or judged,
@@ -212,10 +212,12 @@ def export(
 
 
 def _simulate_kept(
-    key: str, given: _Given, *, days: float, actor: str, json_file: str | None, folder: Path | None
+    key: str, given: _Given, log: Path | None, *, days: float, actor: str, json_file: str | None, folder: Path | None
 ) -> bool:
     from engine.rollout import RolloutState, SimulatedRollouts
+    from engine.rollout.observed_days import read_query_log
 
+    observed = () if log is None else read_query_log(log, percent=50, time_zone="UTC", progress=terminal.show_progress)
     control = open_control(folder)
     simulated = SimulatedRollouts(control)
     present = simulated.settings(key)
@@ -223,13 +225,16 @@ def _simulate_kept(
         simulated.set(key, settings, actor=actor)
     if control.status(key).state is RolloutState.DRAFT:
         control.start(key, actor=actor)
-    statuses = simulated.step(key, days=days, actor=actor, progress=terminal.show_progress)
+    if observed:
+        statuses = simulated.follow(key, observed, actor=actor)
+    else:
+        statuses = simulated.step(key, days=days, actor=actor, progress=terminal.show_progress)
     if json_file != "-":
         rollout_text.print_status(statuses[-1])
     steps = [{"now": one.now.isoformat(), "state": one.state.value, "percent": one.percent} for one in statuses]
     answer = {"labels": ["simulated"], "steps": steps, "status": rollout_text.status_answer(statuses[-1])}
     terminal.write_json(json_file, answer)
-    return stopped_by_itself(statuses[-1])
+    return statuses[-1].is_stopped_by_itself
 
 
 def _simulate_in_memory(

@@ -1,6 +1,6 @@
 """Feature flags: typed, with a safe variant each, one kill switch over all, and a file that real flag clients read."""
 
-from engine.flags.evaluation import ErrorCode, Evaluation, FlagSnapshot, KillState, Reason
+from engine.flags.evaluation import ErrorCode, Evaluation, FlagSnapshot, KillState, PastKill, Reason
 from engine.flags.flagd_file import FILE_NAME
 from engine.flags.flagd_format import file_text
 from engine.flags.importing import ImportedFlags, ImportReport, parse_flagd, read_flagd
@@ -30,6 +30,7 @@ __all__ = [
     "ImportedFlags",
     "KillState",
     "Kind",
+    "PastKill",
     "PublishReport",
     "Reason",
     "Share",

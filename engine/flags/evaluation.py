@@ -59,6 +59,16 @@ class KillState:
     version: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class PastKill:
+    """Who switched everything to safe from when to when; `restored_at` is None while it still is."""
+
+    at: datetime
+    restored_at: datetime | None
+    actor: str
+    reason: str
+
+
 class FlagSnapshot:
     """Every flag at one moment, ready to evaluate; safe to share between threads."""
 
@@ -134,8 +144,8 @@ class _Compiled:
             return self._outcome(self._flag.default_variant, "DEFAULT")
         try:
             hashed = hash_of(self._hash_key, user_id, form=split.form)
-        except ParameterError as error:
-            return self._failed("INVALID_CONTEXT", str(error))
+        except ParameterError:
+            return self._failed("INVALID_CONTEXT", "a percentage needs a user id that is a text of whole characters")
         return self._outcomes[bisect_right(self._ends, (hashed * self._total) >> 32)]
 
     def _by_rules(self, user_id: str | None, attributes: Mapping[str, JsonValue] | None) -> Evaluation:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import FlagError, printable
-from engine.flags.evaluation import KillState
+from engine.flags.evaluation import KillState, PastKill
 from engine.flags.flagd_format import FileParts
 from engine.flags.model import Flag, closest_hint, flag_json, flag_of
 
@@ -95,33 +95,6 @@ class FlagWriter:
         )
         return replace(flag, version=record.version, updated_at=record.updated_at)
 
-    def set_percent(
-        self,
-        key: str,
-        percent: float,
-        *,
-        actor: str,
-        variant: str | None = None,
-        hash_key: str | None = None,
-        expected_version: int | None = None,
-        reason: str = "",
-        action: str = "set percentage",
-        evidence: object = None,
-        rollout: str | None = None,
-    ) -> Flag:
-        """Give `percent` of the users the growing variant: `Flag.with_percent` and `put`."""
-        flag = self.flag(key).with_percent(percent, variant=variant, hash_key=hash_key)
-        version = self.flag(key).version if expected_version is None else expected_version
-        return self.put(
-            flag,
-            expected_version=version,
-            actor=actor,
-            reason=reason,
-            action=action,
-            evidence=evidence,
-            rollout=rollout,
-        )
-
     def remove(self, key: str, *, expected_version: int | None, actor: str, reason: str = "") -> None:
         """Remove a flag. Raises FlagError when there is none or a rollout drives it, ConflictError as `put` does."""
         flag = self.flag(key)
@@ -144,6 +117,15 @@ class FlagWriter:
         body: dict[str, Any] = record.body
         at = datetime.fromisoformat(body["at"])
         return KillState(at=at, actor=body["actor"], reason=body["reason"], version=record.version)
+
+    def first_kill(self, *, after: int) -> PastKill | None:
+        """Return the first time that everything was switched to safe after audit event number `after`."""
+        events = self._ledger.events(SWITCH_KIND, SWITCH_KEY, after=after)
+        kill = next((event for event in events if event.action == "kill"), None)
+        if kill is None:
+            return None
+        restored = next((event.at for event in events if event.action == "restore" and event.seq > kill.seq), None)
+        return PastKill(at=kill.at, restored_at=restored, actor=kill.actor, reason=kill.reason)
 
     def kill(self, *, actor: str, reason: str = "", evidence: object = None) -> KillState:
         """Switch every flag to its safe variant; done again, it leaves a note of who else asked."""
@@ -211,7 +193,7 @@ def _check_driver(present: Flag | None, flag: Flag, rollout: str | None) -> None
         raise FlagError(
             f"a rollout drives flag {flag.key}, so it alone moves its percentage and variants",
             found=f"rollout {driver}",
-            hint="Pause it, roll it back or complete it; the kill switch works always",
+            hint="Roll it back or complete it first; the kill switch works always",
         )
     if flag.driven_by not in {None, driver, rollout}:
         raise FlagError(f"only a rollout says that it drives flag {flag.key}", found=flag.driven_by)

@@ -15,11 +15,15 @@ _NONE = timedelta(0)
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What the world says at the moment of a step: critical alerts, data that is missing, why everything is killed."""
+    """What the world says at the moment of a step: critical alerts, data that is missing, why everything is killed.
+
+    `warnings` are alerts that stand against nothing; they are kept with the step that went on in spite of them.
+    """
 
     critical: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     killed: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 OPEN = Gate()

@@ -54,7 +54,9 @@ class Rollout:
     what users are bucketed by, `entered_at` the moments at which the stages so far began, `paused` the time spent
     paused in all and `stage_paused` in this stage, finished pauses only. It has been running in this stage without a
     break since `running_since`. `paused_by` are alerts that paused it lately, for their cool-down. `reason`, `cause`
-    and `changed_by` are of the last step. Moments are those of the rollout's own clock, simulated where `is_simulated`.
+    and `changed_by` are of the last step, `ended_at` is when it stopped to run. `passed_warnings` are alerts that stood
+    when it went on to this stage or its end, and stopped nothing.
+    Moments are those of the rollout's own clock, simulated where `is_simulated`.
     """
 
     key: str
@@ -81,6 +83,7 @@ class Rollout:
     ended_at: datetime | None = None
     reason: str = ""
     cause: Cause = "person"
+    passed_warnings: tuple[str, ...] = ()
 
     @property
     def stage_index(self) -> int | None:
@@ -218,8 +221,14 @@ def apply(rollout: Rollout, step: Step) -> Rollout:
     for obstacle in obstacles(rollout, step.action, gate=step.gate, at=at):
         if not (step.override and obstacle.can_be_overridden):
             raise obstacle.as_error()
-    changed = _changed(rollout, step, at)
-    return replace(changed, changed_at=at, changed_by=step.actor, reason=step.reason or step.override, cause=step.cause)
+    return replace(
+        _changed(rollout, step, at),
+        changed_at=at,
+        changed_by=step.actor,
+        reason=step.reason or step.override,
+        cause=step.cause,
+        passed_warnings=_passed_warnings(rollout, step),
+    )
 
 
 def _changed(rollout: Rollout, step: Step, at: datetime) -> Rollout:
@@ -235,7 +244,15 @@ def _changed(rollout: Rollout, step: Step, at: datetime) -> Rollout:
     if step.action == "resume":
         return replace(awake, state=RolloutState.RUNNING, running_since=at)
     state = RolloutState.COMPLETED if step.action == "complete" else RolloutState.ROLLED_BACK
-    return replace(awake, state=state, ended_at=at)
+    # A completed rollout that is rolled back ran no longer than to its completion.
+    return replace(awake, state=state, ended_at=rollout.ended_at or at)
+
+
+def _passed_warnings(rollout: Rollout, step: Step) -> tuple[str, ...]:
+    if step.action == "advance":
+        return step.gate.warnings
+    # At 100 % without a holdback a warning may go because its control has gone: the end names the last one that stood.
+    return (step.action == "complete" and step.gate.warnings) or rollout.passed_warnings
 
 
 def _cooling(rollout: Rollout, at: datetime) -> tuple[Alert, ...]:

@@ -122,6 +122,11 @@ class MonitorReport:
         """Sentences of the critical alerts, against which a rollout does not advance."""
         return tuple(alert.sentence for alert in self.alerts if alert.severity == "critical")
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences of the alerts that stop nothing: the rollout goes on unless somebody acts on them."""
+        return tuple(alert.sentence for alert in self.alerts if alert.severity == "warning")
+
     def as_json(self) -> dict[str, JsonValue]:
         """Return the report as plain JSON: the evidence for what is done because of it."""
         return {field.name: plain_json(getattr(self, field.name)) for field in fields(self)}

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.errors import ParameterError
+from engine.experiment.log_columns import LogUnits
+from engine.experiment.logs import read_log
 from engine.progress import ignore_progress, never_cancelled, stop_if
 from engine.rollout.observations import Arm, Observation
 from engine.rollout.observing import zone_of
 from engine.tradeoff.percentiles import percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import tzinfo
+    from pathlib import Path
 
     import numpy.typing as npt
 
     from engine.experiment.events import Events
     from engine.progress import Cancelled, Progress
+    from engine.rollout.observing import LatencyUnit
 
 _ARMS: tuple[Arm, Arm] = ("control", "treatment")
 
@@ -60,6 +64,32 @@ def observed_days(
                 found.append(_observation(events, mine, seen, arm, _window(events, day, zone), shares[day]))
         progress((day + 1) / events.n_days, f"Counting day {day + 1:,} of {events.n_days:,}")
     return tuple(found)
+
+
+def read_query_log(
+    source: Path,
+    *,
+    percent: float,
+    arms: Mapping[str, str] | None = None,
+    latency_unit: LatencyUnit | None = None,
+    time_zone: str | None = None,
+    progress: Progress = ignore_progress,
+) -> tuple[Observation, ...]:
+    """Count a log of a row a query, as `dimshift ab simulate --events` writes it, day by day.
+
+    `percent` is the share of users in treatment on those days, `arms` maps names of arms in the log to control and
+    treatment. Raises as `engine.experiment.logs.read_log` and `observed_days` do.
+    """
+    names = {arm: name for name, arm in (arms or {}).items()}
+    events = read_log(
+        source,
+        units=LogUnits(latency=latency_unit),
+        control=names.get("control"),
+        treatment=names.get("treatment"),
+        treatment_share=percent / 100,
+        progress=progress,
+    )
+    return observed_days(events, percent=percent, time_zone=time_zone)
 
 
 def _observation(

@@ -278,7 +278,10 @@ def _source(source: str | Path | bytes, name: str | None) -> Source:
     if isinstance(source, bytes):
         opened = Source.of_bytes(name or "observations", source)
     else:
-        opened = Source.of_path(existing(source), name=name)
+        path = existing(source)
+        if path.is_dir():
+            raise FormatError.in_file(path.name, "observations come in one file", found="a folder")
+        opened = Source.of_path(path, name=name)
     if opened.size > MOST_BYTES:
         found = f"{opened.size / (1 << 20):,.0f} MiB"
         rule = f"a file of observations may take at most {MOST_BYTES >> 20} MiB"

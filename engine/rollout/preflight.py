@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.errors import ParameterError
 from engine.progress import ignore_progress, never_cancelled
-from engine.rollout.monitor_sentences import percent
 from engine.rollout.preflight_results import (
     Difference,
     Preflight,
     PreflightComparison,
-    Probability,
     Scenario,
     ScenarioResult,
     difference_of_shares,
     probability,
     spread,
 )
+from engine.rollout.preflight_sentences import advice, assumptions, difference_sentence, scenario_sentence
 from engine.rollout.simulation import COMPLETED, PAUSED, ROLLED_BACK, UNFINISHED, Outcomes, simulate_rollouts
 from engine.rollout.traffic_days import MOST_SIMULATIONS, RolloutFault, Traffic, TrafficDays
 from engine.seeds import check_seed
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.progress import Cancelled, Progress
-    from engine.rollout.preflight_results import Spread
     from engine.rollout.schedule import Schedule
     from engine.rollout.thresholds import Thresholds
 
@@ -101,7 +100,8 @@ def preflight(
         max_days=longest,
         seed=seed,
         sentences=tuple(result.sentence for result in results),
-        assumptions=_assumptions(traffic, thresholds, n_simulations),
+        advice=advice(results, schedule),
+        assumptions=assumptions(traffic, thresholds, n_simulations),
     )
 
 
@@ -126,7 +126,7 @@ def compare_preflights(first: Preflight, second: Preflight) -> PreflightComparis
         other_result = second.scenario(result.scenario.name)
         if other_result is not None and other_result.scenario == result.scenario:
             found += _differences(result, other_result)
-    sentences = tuple(_difference_sentence(one) for one in found if _is_clear(one))
+    sentences = tuple(difference_sentence(one) for one in found if one.is_clear)
     return PreflightComparison(differences=tuple(found), sentences=sentences)
 
 
@@ -135,53 +135,29 @@ def _result(
 ) -> ScenarioResult:
     alerted, struck = ~np.isnan(outcomes.alert_day), ~np.isnan(outcomes.fault_day)
     exposed = (outcomes.percent / 100 * traffic.users).astype(np.float32)
-    completed = outcomes.end == COMPLETED
-    finish = spread(np.where(completed, outcomes.end_day, np.nan))
-    catch = spread(np.where(struck & alerted, outcomes.alert_day - outcomes.fault_day, np.nan))
-    parts = {
-        "alert": probability(alerted),
-        "pause": probability(outcomes.end == PAUSED),
-        "roll_back": probability(outcomes.end == ROLLED_BACK),
-        "complete": probability(completed),
-        "missed": probability(~alerted[struck]),
-    }
-    users = spread(np.where(struck, exposed, np.nan))
-    return ScenarioResult(
+    shares = np.array([schedule.share_percent(at) for at in range(len(schedule.stages))])
+    completed, stopped = outcomes.end == COMPLETED, np.isin(outcomes.end, (PAUSED, ROLLED_BACK))
+    result = ScenarioResult(
         scenario=scenario,
-        **parts,
-        days_to_finish=finish,
-        days_to_catch=catch,
-        users_exposed=users,
-        sentence=_sentence(scenario, parts, finish, catch, users, stuck=_stuck(schedule, outcomes, max_days)),
+        alert=probability(alerted),
+        pause=probability(outcomes.end == PAUSED),
+        roll_back=probability(outcomes.end == ROLLED_BACK),
+        complete=probability(completed),
+        missed=probability(~alerted[struck]),
+        stopped=probability(stopped[struck]),
+        warned_only=probability((alerted & ~stopped)[struck]),
+        days_to_finish=spread(np.where(completed, outcomes.end_day, np.nan)),
+        days_to_catch=spread(np.where(struck & alerted, outcomes.alert_day - outcomes.fault_day, np.nan)),
+        users_exposed=spread(np.where(struck, exposed, np.nan)),
+        users_exposed_at_end=spread(np.where(struck, shares[outcomes.stage] / 100 * traffic.users, np.nan)),
+        sentence="",
         end=outcomes.end,
         is_alerted=alerted,
         has_fault=struck,
         exposed=exposed,
         end_day=outcomes.end_day.astype(np.float32),
     )
-
-
-def _sentence(
-    scenario: Scenario,
-    parts: dict[str, Probability],
-    finish: Spread,
-    catch: Spread,
-    users: Spread,
-    *,
-    stuck: str,
-) -> str:
-    said = [f"{scenario.name}: paused in {_chance(parts['pause'])}, rolled back in {_chance(parts['roll_back'])}"]
-    if scenario.faults and parts["missed"].n:
-        said.append(f"missed in {_chance(parts['missed'])}")
-    if catch.median is not None:
-        said.append(f"caught after {_days(catch)}")
-    if users.median is not None and users.p95 is not None:
-        said.append(f"{users.median:,.0f} users exposed by then ({users.p95:,.0f} in the worst twentieth)")
-    if finish.median is not None:
-        said.append(f"finished after {_days(finish)}")
-    if stuck:
-        said.append(stuck)
-    return "; ".join(said) + "."
+    return replace(result, sentence=scenario_sentence(result, stuck=_stuck(schedule, outcomes, max_days)))
 
 
 def _stuck(schedule: Schedule, outcomes: Outcomes, max_days: int) -> str:
@@ -191,32 +167,6 @@ def _stuck(schedule: Schedule, outcomes: Outcomes, max_days: int) -> str:
     stage = int(np.bincount(outcomes.stage[unfinished]).argmax())
     where = f"most of them at {schedule.share_percent(stage):g} %, where there is too little data to go on"
     return f"{int(unfinished.sum()):,} unfinished after {max_days:,} days, {where}"
-
-
-def _chance(share: Probability) -> str:
-    return f"{percent(share.value)} ({percent(share.low)} to {percent(share.high)})"
-
-
-def _days(days: Spread) -> str:
-    median = f"{days.median:,.0f} {'day' if days.median == 1 else 'days'}"
-    if days.median == days.p95:
-        return median
-    return f"{median} ({days.p95:,.0f} in the worst twentieth)"
-
-
-def _assumptions(traffic: Traffic, thresholds: Thresholds, n: int) -> tuple[str, ...]:
-    return (
-        f"Each chance is counted over {n:,} simulated rollouts and given with its 95 % interval.",
-        (
-            f"The thresholds themselves promise at most {percent(1 - thresholds.confidence)} false alerts and "
-            f"{percent(1 - thresholds.rollback_confidence)} false rollbacks in {thresholds.looks:,} daily looks."
-        ),
-        (
-            f"{traffic.queries_a_day:,} queries a day of {traffic.users:,} users, who come back; days differ by "
-            f"{percent(traffic.day_spread)} and two queries of one user are alike by {traffic.user_correlation:g}."
-        ),
-        "A fault without a first day is there from the start; a rollout that pauses has ended, as a person looks then.",
-    )
 
 
 def _differences(first: ScenarioResult, second: ScenarioResult) -> list[Difference]:
@@ -230,9 +180,15 @@ def _differences(first: ScenarioResult, second: ScenarioResult) -> list[Differen
     ]
     if first.scenario.faults:
         both = first.has_fault & second.has_fault
+        found.append(_share_difference(name, "stopped", _is_stopped(first)[both], _is_stopped(second)[both]))
         found.append(_share_difference(name, "missed", ~first.is_alerted[both], ~second.is_alerted[both]))
         found.append(_mean_difference(name, "users exposed", first.exposed, second.exposed, both=both))
     return found
+
+
+def _is_stopped(result: ScenarioResult) -> npt.NDArray[np.bool_]:
+    stopped: npt.NDArray[np.bool_] = np.isin(result.end, (PAUSED, ROLLED_BACK))
+    return stopped
 
 
 def _both_completed(first: ScenarioResult, second: ScenarioResult) -> npt.NDArray[np.bool_]:
@@ -281,15 +237,3 @@ def _nothing(scenario: str, quantity: str) -> Difference:
     return Difference(
         scenario=scenario, quantity=quantity, first=None, second=None, difference=None, low=None, high=None
     )
-
-
-def _is_clear(one: Difference) -> bool:
-    return one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
-
-
-def _difference_sentence(one: Difference) -> str:
-    first, second = one.first or 0.0, one.second or 0.0
-    shown = (f"{first:,.1f}", f"{second:,.1f}")
-    if one.quantity not in {"days to finish", "users exposed"}:
-        shown = (percent(first), percent(second))
-    return f"{one.scenario}, {one.quantity}: {shown[0]} with the first setting, {shown[1]} with the second."

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.rollout.schedule import Schedule, Stage
-from engine.rollout.thresholds import Limit, Thresholds
-from engine.rollout.traffic_days import RolloutFault, Traffic
-
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from engine.rollout.schedule import Schedule
+    from engine.rollout.thresholds import Thresholds
+    from engine.rollout.traffic_days import RolloutFault, Traffic
 
 CONFIDENCE = 0.95
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
@@ -55,11 +55,12 @@ class ScenarioResult:
     """How the simulated rollouts of one scenario went.
 
     Without a fault, `alert` is the chance of any false alert, `pause` and `roll_back` of being stopped for nothing.
-    With faults, `missed` is the chance that no alert of any kind is raised while a fault is at work, out of those
-    rollouts that a fault reached. `complete` is the chance to finish within the simulated days, `days_to_finish` tells
-    of those that do.
+    With faults, every rollout that a fault reached is one of three: `stopped` (paused or rolled back), `warned_only`
+    (alerted, but nothing stops it unless a person acts) or `missed` (no alert of any kind while the fault is at work).
+    `complete` is the chance to finish within the simulated days, `days_to_finish` tells of those that do.
     `days_to_catch` runs from the start of the day on which the fault began to the look that raised the first alert;
-    `users_exposed` are the users in treatment by then, or at the end where it was missed.
+    `users_exposed` are the users in treatment by then, or at the end where it was missed; `users_exposed_at_end` those
+    at the end of the rollout, when nobody acts on a warning.
 
     `end` (n) is 0 completed, 1 paused, 2 rolled back, 3 unfinished; `is_alerted` and `has_fault` (n) tell whether an
     alert was raised and whether a fault began; `exposed` (n) are users, `end_day` (n) days, NaN where unfinished.
@@ -71,9 +72,12 @@ class ScenarioResult:
     roll_back: Probability
     complete: Probability
     missed: Probability
+    stopped: Probability
+    warned_only: Probability
     days_to_finish: Spread
     days_to_catch: Spread
     users_exposed: Spread
+    users_exposed_at_end: Spread
     sentence: str
     end: npt.NDArray[np.int8]
     is_alerted: npt.NDArray[np.bool_]
@@ -84,7 +88,10 @@ class ScenarioResult:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Preflight:
-    """What a schedule and thresholds promise for the user's traffic, by simulation of `n_simulations` a scenario."""
+    """What a schedule and thresholds promise for the user's traffic, by simulation of `n_simulations` a scenario.
+
+    `advice` names what would go on unless somebody acted, and a control that is missing at the end.
+    """
 
     schedule: Schedule
     traffic: Traffic
@@ -94,6 +101,7 @@ class Preflight:
     max_days: int
     seed: int
     sentences: tuple[str, ...]
+    advice: tuple[str, ...]
     assumptions: tuple[str, ...]
 
     def scenario(self, name: str) -> ScenarioResult | None:
@@ -113,6 +121,11 @@ class Difference:
     low: float | None
     high: float | None
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval lies wholly on one side of no difference."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightComparison:
@@ -120,13 +133,6 @@ class PreflightComparison:
 
     differences: tuple[Difference, ...]
     sentences: tuple[str, ...]
-
-
-PREFLIGHT_PARTS = (
-    *(Difference, Limit, Probability, RolloutFault, Scenario, ScenarioResult),
-    *(Schedule, Spread, Stage, Thresholds, Traffic),
-)
-"""The classes within a `Preflight` or a `PreflightComparison`, for `engine.workspace.codec.decode`."""
 
 
 def probability(happened: npt.NDArray[np.bool_]) -> Probability:

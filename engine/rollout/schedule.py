@@ -20,6 +20,7 @@ WEIGHT_OF_ONE_PERCENT = 1000
 _MOST_STAGES = 100
 _LAST_DAY = 3650
 _LONGEST_NAME = 80
+_HOLDBACKS = (5, 2, 1, 0.1)  # percentages to recommend, the first that leaves every stage something to add
 _FORM = "Write it as 0:5, 3:10, 7:25, or with names as 0:5:canary"
 
 
@@ -93,6 +94,19 @@ class Schedule:
     def length_days(self, index: int) -> float:
         """Return how many days stage `index` runs before the next one is due; 0 for the last stage."""
         return self.stages[index + 1].day - self.stages[index].day if index + 1 < len(self.stages) else 0.0
+
+    @property
+    def advice(self) -> str:
+        """Why a holdback is recommended, empty where one is kept or the last stage leaves a control anyway."""
+        if self.share_percent(-1) < 100:
+            return ""
+        before = self.stages[-2].percent if len(self.stages) > 1 else 0.0
+        held = next((one for one in _HOLDBACKS if before < 100 - one), None)
+        advised = "a holdback" if held is None else f"a holdback, of {held:g} % for instance,"
+        return (
+            "Nobody stays in control at 100 %, so there the monitor has only stored days of before to compare with, "
+            f"or nothing at all; {advised} keeps a control to the end."
+        )
 
     @property
     def last_day(self) -> float:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import ParameterError, RolloutError
 from engine.progress import ignore_progress, never_cancelled, stop_if
-from engine.rollout.gates import Gate
 from engine.rollout.machine import Rollout, RolloutState, Step, apply
 from engine.rollout.traffic_days import RolloutFault, Traffic, TrafficDays
-from engine.rollout.view import View, due_step, judged
+from engine.rollout.view import View, due_step, gate_of, judged
 from engine.seeds import check_seed
 from engine.workspace import plain_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from engine.progress import Cancelled, Progress
@@ -143,6 +142,38 @@ class SimulatedRollouts:
         progress(1.0, "Done")
         return tuple(found)
 
+    def follow(self, key: str, observed: Sequence[Observation], *, actor: str) -> tuple[RolloutStatus, ...]:
+        """Move the clock on window by window with what was observed at another time; return the status after each.
+
+        The first window begins now, and each counts with the share that the rollout has then. It stops as `step` does.
+
+        Raises
+        ------
+        RolloutError
+            For a rollout on real time, or one that is a draft or has ended.
+        """
+        status = self._control.status(key)
+        self._check_simulated(status)
+        if not status.rollout.is_active:
+            raise RolloutError("only a rollout that has started can follow observations", found=status.state.value)
+        windows: dict[tuple[datetime, datetime], list[Observation]] = {}
+        for one in observed:
+            windows.setdefault((one.ended_at, one.started_at), []).append(one)
+        moved_by = status.now - min((one.started_at for one in observed), default=status.now)
+        found: list[RolloutStatus] = []
+        was_paused = status.state is RolloutState.PAUSED
+        for end, start in sorted(windows):
+            if found and not _goes_on(status, was_paused=was_paused):
+                break
+            begins, ends = start + moved_by, end + moved_by
+            moved = [
+                replace(one, start=begins.isoformat(), end=ends.isoformat(), percent=status.percent, is_simulated=True)
+                for one in windows[end, start]
+            ]
+            status = self._control.step_clock(key, actor=actor, step=ends - status.now, observed=moved)
+            found.append(status)
+        return tuple(found)
+
     def _step_once(self, status: RolloutStatus, source: TrafficDays, target: datetime, actor: str) -> RolloutStatus:
         start, key = status.rollout.started_at, status.rollout.key
         if start is None or status.rollout.ended_at is not None:
@@ -192,8 +223,7 @@ def rehearse(
         report = judged(running, observed, now=now)
         if any(alert.severity != "not enough data" for alert in report.alerts):
             alert_days.append(day + 1)
-        gate = Gate(critical=report.critical, missing=report.gates)
-        step = due_step(View(rollout=running, version=0, now=now, report=report, gate=gate))
+        step = due_step(View(rollout=running, version=0, now=now, report=report, gate=gate_of(report)))
         running = running if step is None else apply(running, step)
         if not running.is_active or (stops_when_paused and running.state is RolloutState.PAUSED):
             break

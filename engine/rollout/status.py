@@ -105,6 +105,12 @@ class RolloutStatus:
         return self.next_action is not None and not self.obstacles
 
     @property
+    def is_stopped_by_itself(self) -> bool:
+        """Whether the monitor or the kill switch paused it or rolled it back, and nobody has resumed it."""
+        is_stopped = self.state in {RolloutState.PAUSED, RolloutState.ROLLED_BACK}
+        return is_stopped and self.rollout.cause in {"monitor", "kill switch"}
+
+    @property
     def sentence(self) -> str:
         """The status in one sentence."""
         return _sentence(self)
@@ -174,16 +180,21 @@ def _sentence(status: RolloutStatus) -> str:
     rollout, labels = status.rollout, "".join(f" ({label})" for label in status.labels)
     name = f"Rollout {rollout.key}{labels}"
     if rollout.state is RolloutState.DRAFT:
-        return f"{name} is a draft of {len(status.stages):,} stages over {rollout.schedule.last_day:g} days."
+        n_stages, days = len(status.stages), rollout.schedule.last_day
+        stages = f"{n_stages:,} stage{'' if n_stages == 1 else 's'}"
+        return f"{name} is a draft of {stages} over {days:g} day{'' if days == 1 else 's'}."
     where = f"at {status.percent:g} % on day {status.day:,.1f}"
     if rollout.state is RolloutState.RUNNING:
-        return f"{name} is running {where}; {_what_next(status)}."
+        return f"{name} is running {where}; {_what_next(status)}{_aside(status)}."
     if rollout.state is RolloutState.PAUSED:
-        return f"{name} is paused {where}: {rollout.reason.rstrip('.')}."
+        return f"{name} is paused {where}: {rollout.reason.rstrip('.')}{_aside(status)}."
     if rollout.state is RolloutState.COMPLETED:
-        return f"{name} completed {where}."
+        n_passed = len(rollout.passed_warnings)
+        although = f" although {_warnings_in_words(n_passed, stood=True)}" if n_passed else ""
+        return f"{name} completed {where}{although}{_aside(status)}."
     reason = rollout.reason.rstrip(".")
-    return f"{name} was rolled back on day {status.day:,.1f}, everybody sees {rollout.control}: {reason}."
+    after = "after it had completed " if rollout.ended_at != rollout.changed_at else ""
+    return f"{name} was rolled back {after}on day {status.day:,.1f}, everybody sees {rollout.control}: {reason}."
 
 
 def _what_next(status: RolloutStatus) -> str:
@@ -191,5 +202,17 @@ def _what_next(status: RolloutStatus) -> str:
     what = "it can complete" if stage is None else f"{stage.share_percent:g} % is next"
     if stage is not None and status.time_left > timedelta(0):
         what += f", in {status.time_left / timedelta(days=1):,.1f} days"
-    others = [one for one in status.obstacles if one.kind != "day"]
+    others = [one for one in status.obstacles if one.kind not in {"day", "kill switch"}]
     return f"{what}, but {others[0].rule}" if others else what
+
+
+def _aside(status: RolloutStatus) -> str:
+    """Return what the percentage hides: that nobody sees it, and alerts that stop nothing."""
+    found = "; the kill switch is on, so nobody sees the treatment now" if status.is_killed else ""
+    n_warnings = 0 if status.report is None else len(status.report.warnings)
+    return f"{found}; {_warnings_in_words(n_warnings)}" if n_warnings else found
+
+
+def _warnings_in_words(n: int, *, stood: bool = False) -> str:
+    verb = "stood" if stood else "stands" if n == 1 else "stand"
+    return f"a warning {verb}, which stops nothing" if n == 1 else f"{n:,} warnings {verb}, which stop nothing"

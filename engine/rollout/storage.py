@@ -39,6 +39,8 @@ def rollout_json(rollout: Rollout) -> dict[str, JsonValue]:
     """Return `rollout` as plain JSON."""
     document: dict[str, JsonValue] = {name: getattr(rollout, name) for name in _PLAIN}
     document |= {name: _written(getattr(rollout, name)) for name in _MOMENTS}
+    if rollout.passed_warnings:
+        document["passed_warnings"] = [*rollout.passed_warnings]
     return document | {
         "state": rollout.state.value,
         "stage_index": rollout.stage_index,
@@ -69,6 +71,7 @@ def rollout_of(document: Mapping[str, Any]) -> Rollout:
             paused=timedelta(seconds=document["paused_s"]),
             stage_paused=timedelta(seconds=document["stage_paused_s"]),
             paused_by=tuple(Alert.from_json(alert) for alert in document["paused_by"]),
+            passed_warnings=tuple(document.get("passed_warnings", ())),
         )
     except (EngineError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unknown("rollout") from error
@@ -76,6 +79,7 @@ def rollout_of(document: Mapping[str, Any]) -> Rollout:
 
 def step_json(step: Step) -> dict[str, JsonValue]:
     """Return `step` as plain JSON."""
+    gate = step.gate
     return {
         "action": step.action,
         "at": step.at.isoformat(),
@@ -83,7 +87,12 @@ def step_json(step: Step) -> dict[str, JsonValue]:
         "reason": step.reason,
         "cause": step.cause,
         "override": step.override,
-        "gate": {"critical": [*step.gate.critical], "missing": [*step.gate.missing], "killed": step.gate.killed},
+        "gate": {
+            "critical": [*gate.critical],
+            "missing": [*gate.missing],
+            "killed": gate.killed,
+            "warnings": [*gate.warnings],
+        },
         "alerts": [plain_json(alert) for alert in step.alerts],
         "schedule": None if step.schedule is None else step.schedule.as_json(),
         "thresholds": None if step.thresholds is None else step.thresholds.as_json(),
@@ -99,7 +108,12 @@ def step_of(document: Mapping[str, Any]) -> Step:
             **{name: document[name] for name in ("action", "actor", "reason", "cause", "override", "is_automatic")},
             at=datetime.fromisoformat(document["at"]),
             alerts=tuple(Alert.from_json(alert) for alert in document["alerts"]),
-            gate=Gate(critical=tuple(gate["critical"]), missing=tuple(gate["missing"]), killed=gate["killed"]),
+            gate=Gate(
+                critical=tuple(gate["critical"]),
+                missing=tuple(gate["missing"]),
+                killed=gate["killed"],
+                warnings=tuple(gate.get("warnings", ())),
+            ),
             schedule=None if schedule is None else Schedule.from_json(schedule),
             thresholds=None if thresholds is None else Thresholds.from_json(thresholds),
         )

@@ -16,7 +16,7 @@ from engine.rollout.machine import Rollout, RolloutState, Step, apply
 from engine.rollout.observations import check_not_future
 from engine.rollout.schedule import WEIGHT_OF_ONE_PERCENT
 from engine.rollout.storage import rollout_json, rollout_of, step_json
-from engine.rollout.view import due_step, kept_rollout, observation_stream, view_of
+from engine.rollout.view import due_step, kept_rollout, kill_in_words, observation_stream, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ LONGEST_KEY = 100
 MOST_OBSERVATIONS = 20_000
 
 _EVERYBODY = 100 * WEIGHT_OF_ONE_PERCENT
+_MOVES_ON = frozenset({"advance", "complete"})
 _MOST_STEPS = 4  # that a rollout takes by itself at one moment; a pause, then a rollback
 
 
@@ -120,6 +121,12 @@ class RolloutWriter:
         view = self.view(key)
         if expected_version is not None and expected_version != view.version:
             raise self._conflict(view, expected_version)
+        if view.unseen_kill is not None and view.unseen_kill.restored_at is not None and action in _MOVES_ON:
+            raise RolloutError(
+                f"a rollout cannot {action} before it was paused for what the kill switch did",
+                found=kill_in_words(view.unseen_kill),
+                hint="Look at its status, which pauses it, and resume it",
+            )
         step = Step(
             action=action,
             at=view.now,

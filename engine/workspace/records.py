@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from engine.errors import ConflictError, ParameterError, WorkspaceError, printable
-from engine.workspace.audit import AuditEvent, compact_json, event_of, last_change, new_event
+from engine.workspace.audit import AuditEvent, compact_json, event_of, events, last_change, new_event
 from engine.workspace.models import EntryRow, RecordRow, WorkspaceRow
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _LONGEST_KEY = 200
 _LONGEST_WORD = 64
 _LONGEST_REASON = 2000
+_MOST_EVENTS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +173,14 @@ class Ledger:
             Entry(seq=row.seq, stream=row.stream, key=row.key, at=row.at, body=json.loads(row.body))
             for row in self._session.scalars(query)
         )
+
+    def events(self, kind: str, key: str, *, after: int = 0) -> tuple[AuditEvent, ...]:
+        """Return the first thousand audit events of one record after number `after`, the oldest first."""
+        return events(self._session, kind=kind, key=key, after=after, limit=_MOST_EVENTS, newest_first=False)
+
+    def last_change(self, kind: str, key: str) -> AuditEvent | None:
+        """Return the newest audit event that changed a record, notes left out; None before its first version."""
+        return last_change(self._session, kind, key)
 
     def _check_writes(self) -> None:
         if not self._writes:

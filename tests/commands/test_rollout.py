@@ -132,6 +132,7 @@ def test_a_rollout_is_simulated_in_memory(rollout):
     lossy = rollout("simulate", *schedule, "--fault", "clicks:-20%@50%", "--queries-a-day", "500000")
     assert lossy.returncode == 3
     assert "rolled back at 50 %" in lossy.stdout
+    assert "An alert stood at the end of 1 of these days, first of day 2." in lossy.stdout
     assert "No rollout yet" in rollout("list").stdout
     assert rollout("simulate", "--days", "0.5").returncode == 1
     assert rollout("simulate", "--fault", "fire").returncode == 1
@@ -204,6 +205,8 @@ def test_a_warning_is_printed_as_one_that_stops_nothing(rollout, tmp_path):
     assert "a warning stands, which stops nothing" in done.stdout.splitlines()[1]
     assert "\nWarning, which stops nothing: CTR" in done.stdout
     assert "; a warning stands" in rollout("list").stdout
+    rollout("advance", "ramp", "--override", "seen")
+    assert "A warning stood and stopped nothing: CTR" in rollout("history", "ramp").stdout
 
 
 def test_windows_that_do_not_count_are_named(rollout, tmp_path):

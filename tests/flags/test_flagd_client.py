@@ -110,16 +110,16 @@ def _mixed_flags() -> list[Flag]:
     ]  # fmt: skip
 
 
-def test_the_client_evaluates_as_the_engine_does(
-    store: FlagStore, user_ids: list[str], start_client: Callable[[], _Client]
+def _agrees(
+    store: FlagStore, user_ids: list[str], start_client: Callable[[], _Client], *, n_most: int, n_others: int
 ) -> None:
-    """For 20,000 users, an empty id and Unicode among them, the client names the variant that the engine names."""
+    """Check that client and engine name the same variant for `n_most` users of one flag, `n_others` of all others."""
     flags = _mixed_flags()
     for flag in flags:
         store.set(flag, expected_version=0, actor="anna")
     client = start_client()
     for flag in flags:
-        n_users = 20_000 if flag.key == "größer" else 2_000
+        n_users = n_most if flag.key == "größer" else n_others
         variants, value, errors = client.ask(key=flag.key, kind=flag.kind, n=n_users)
         snapshot = store.snapshot()
         mine = [snapshot.evaluate(flag.key, user_id).variant for user_id in user_ids[:n_users]]
@@ -128,6 +128,21 @@ def test_the_client_evaluates_as_the_engine_does(
         assert value == flag.variants[variants[0]]
         if flag.split is not None and flag.percent not in {0.0, 100.0}:
             assert len(set(variants)) == 2
+
+
+def test_the_client_evaluates_as_the_engine_does(
+    store: FlagStore, user_ids: list[str], start_client: Callable[[], _Client]
+) -> None:
+    """For 3,000 users, an empty id and Unicode among them, the client names the variant that the engine names."""
+    _agrees(store, user_ids, start_client, n_most=3_000, n_others=600)
+
+
+@pytest.mark.slow
+def test_the_client_evaluates_as_the_engine_does_for_many_users(
+    store: FlagStore, user_ids: list[str], start_client: Callable[[], _Client]
+) -> None:
+    """The same for 20,000 users of one flag and 5,000 of every other."""
+    _agrees(store, user_ids, start_client, n_most=20_000, n_others=5_000)
 
 
 def test_the_client_follows_a_kill_and_a_restore(store: FlagStore, start_client: Callable[[], _Client]) -> None:

@@ -122,12 +122,14 @@ def test_a_driven_flag_is_moved_by_its_rollout_alone(workspace: Workspace, store
             _set(store, change, driven.version)
     with pytest.raises(FlagError, match="cannot be removed while a rollout drives it; found rollout ramp"):
         store.remove("ranker", expected_version=driven.version, actor="anna")
+    grown = driven.with_percent(10)
     with pytest.raises(FlagError, match="found rollout ramp"), workspace.recording() as ledger:
-        store.in_ledger(ledger).set_percent("ranker", 10, actor="other", rollout="other ramp")
+        store.in_ledger(ledger).put(grown, expected_version=None, actor="other", rollout="other ramp")
     renamed = _set(store, replace(driven, owner="search"), driven.version)
     with workspace.recording() as ledger:
         writer = store.in_ledger(ledger)
-        moved = writer.set_percent("ranker", 10, actor="ramp", rollout="ramp", evidence={"stage": 1})
+        grown = writer.flag("ranker").with_percent(10)
+        moved = writer.put(grown, expected_version=None, actor="ramp", rollout="ramp", evidence={"stage": 1})
         writer.put(replace(moved, driven_by=None), expected_version=moved.version, actor="ramp", rollout="ramp")
     assert renamed.version + 2 == store.flag("ranker").version
     assert store.history(key="ranker", newest_first=False)[1].evidence == {"stage": 0}
@@ -140,14 +142,14 @@ def test_changes_of_others_commit_and_fail_together(workspace: Workspace, store:
 
     def fail() -> None:
         with workspace.recording() as ledger:
-            store.in_ledger(ledger).set_percent("ranker", 100, actor="anna")
+            store.in_ledger(ledger).put(flag.with_percent(100), expected_version=1, actor="anna")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     assert store.flag("ranker").percent is None
     with workspace.recording() as ledger:
-        store.in_ledger(ledger).set_percent("ranker", 100, actor="anna", evidence={"why": 1})
+        store.in_ledger(ledger).put(flag.with_percent(100), expected_version=1, actor="anna", evidence={"why": 1})
         ledger.put("rollout", "r", {}, expected_version=0, actor="anna", action="start")
     assert '"on",\n            100000' not in store.path.read_text()
     assert store.publish().is_written
@@ -219,6 +221,26 @@ def test_killing_twice_keeps_the_first_and_notes_the_second(store: FlagStore) ->
     ]
     store.restore(actor="carl", typed="restore", reason="fine")
     assert store.is_killed is None
+
+
+def test_the_first_kill_after_an_event_is_found(workspace: Workspace, store: FlagStore) -> None:
+    """From when to when, by whom and why, counted by number; still on, it has no end, and before it there is none."""
+    head = workspace.audit_head()
+    for actor in ("carl", "dora"):
+        store.kill(actor=actor, typed="kill", reason=f"{actor} said so")
+        store.restore(actor="eve", typed="restore", reason="fine")
+    store.kill(actor="fred", typed="kill")
+    with workspace.records() as ledger:
+        writer, killed = store.in_ledger(ledger), [event.seq for event in ledger.events("switch", "kill")]
+        found = [writer.first_kill(after=after) for after in (head, killed[0], killed[3], killed[4])]
+        events = ledger.events("switch", "kill")
+    assert [one and (one.actor, one.reason) for one in found] == [
+        ("carl", "carl said so"), ("dora", "dora said so"), ("fred", ""), None
+    ]  # fmt: skip
+    assert found[0] is not None
+    assert (found[0].at, found[0].restored_at) == (events[0].at, events[1].at)
+    assert found[2] is not None
+    assert found[2].restored_at is None
 
 
 def test_actors_are_checked_like_names(store: FlagStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.flags import FlagStore
-from engine.rollout import Observation, RolloutControl
+from engine.rollout import Observation, RolloutControl, Schedule
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -72,6 +73,25 @@ def flags(workspace: Workspace) -> FlagStore:
 def control(workspace: Workspace, flags: FlagStore) -> RolloutControl:
     """Return the rollouts of the workspace."""
     return RolloutControl(workspace, flags)
+
+
+@pytest.fixture
+def running(control: RolloutControl) -> RolloutControl:
+    """Return the control with a running rollout ``ramp`` of a quick schedule."""
+    control.create("ramp", flag_key="use_reduced_dims", schedule=Schedule.parse("0:5,1:50,2:100"), actor="ann")
+    control.start("ramp", actor="ann")
+    return control
+
+
+@pytest.fixture
+def weights(flags: FlagStore) -> Callable[..., dict[str, int]]:
+    """Return a function that reads what the flag file gives to each variant of a flag."""
+
+    def read(key: str = "use_reduced_dims") -> dict[str, int]:
+        fractional = json.loads(flags.path.read_text())["flags"][key]["targeting"]["fractional"]
+        return {share[0]: share[1] for share in fractional if isinstance(share, list)}
+
+    return read
 
 
 @pytest.fixture

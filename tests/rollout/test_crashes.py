@@ -126,10 +126,10 @@ def kill_again_and_again(folder, *, n_rounds: int, seed: int) -> tuple[int, int]
 
 
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="forks, which this system has not")
-def test_killed_eight_times_everything_still_agrees(tmp_path):
-    """Eight workers die by kill -9 at random moments of starting, pausing, advancing and rolling back."""
-    n_rollouts, _ = kill_again_and_again(tmp_path / "workspace", n_rounds=8, seed=1)
-    assert n_rollouts >= 3
+def test_killed_five_times_everything_still_agrees(tmp_path):
+    """Five workers die by kill -9 at random moments of starting, pausing, advancing and rolling back."""
+    n_rollouts, _ = kill_again_and_again(tmp_path / "workspace", n_rounds=5, seed=1)
+    assert n_rollouts >= 2
 
 
 @pytest.mark.slow

@@ -106,6 +106,14 @@ def test_a_default_rollout_on_time_completes_on_day_35():
     assert running_days(done, START + 90 * DAY) == 35
 
 
+def test_a_completed_rollout_that_is_rolled_back_ran_to_its_completion():
+    """Rolled back a week after its end, its days are those until it completed, and the step has its own moment."""
+    completed = in_state(RolloutState.COMPLETED)
+    undone = apply(completed, step("roll back", 10))
+    assert (undone.ended_at, undone.changed_at) == (START + 3 * DAY, START + 10 * DAY)
+    assert running_days(undone, START + 50 * DAY) == 3
+
+
 def test_the_last_stage_is_completed_and_not_advanced():
     """In the last stage advancing says to complete; before it, completing says how many stages are left."""
     last = after(step("start"), step("advance", 2), schedule=Schedule.parse("0:5,2:100"))
@@ -169,6 +177,20 @@ def test_what_stands_in_the_way_is_named_and_can_be_overridden(gate, action, sen
     taken = apply(rollout, step(action, 5, gate=gate, override="the graph is wrong, I looked"))
     assert taken.state is RolloutState.RUNNING
     assert taken.reason == "the graph is wrong, I looked"
+
+
+def test_the_last_warning_that_stood_is_kept_to_the_end():
+    """A later advance without a warning forgets it; a pause does not, nor an end at which no control is left."""
+    warned = Gate(warnings=("CTR fell.",))
+    first = after(step("start"), step("advance", 2, gate=warned), schedule=Schedule.parse("0:5,2:50,3:100"))
+    assert first.passed_warnings == ("CTR fell.",)
+    paused = apply(apply(first, step("pause", 2.5)), step("resume", 2.5))
+    assert paused.passed_warnings == first.passed_warnings
+    assert apply(paused, step("advance", 4)).passed_warnings == ()
+    last = apply(apply(paused, step("advance", 4, gate=warned)), step("complete", 5))
+    assert last.passed_warnings == ("CTR fell.",)
+    assert rollout_of(json.loads(json.dumps(rollout_json(last)))) == last
+    assert "passed_warnings" not in rollout_json(in_state(RolloutState.COMPLETED))
 
 
 def test_the_day_can_be_overridden():
@@ -250,6 +272,7 @@ _GATES = st.builds(
     critical=st.sampled_from([(), (), ("latency",)]),
     missing=st.sampled_from([(), (), ("queries",)]),
     killed=st.sampled_from(["", "", "", "killed"]),
+    warnings=st.sampled_from([(), ("clicks",)]),
 )
 
 

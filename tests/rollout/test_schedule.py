@@ -113,6 +113,24 @@ def test_a_stage_that_would_add_nobody_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("text", "held", "advised"),
+    [
+        ("0:5,3:90,7:100", 0, "a holdback, of 5 % for instance, keeps a control"),
+        ("0:5,3:97,7:100", 0, "a holdback, of 2 % for instance, keeps a control"),
+        ("0:99.95,3:100", 0, "; a holdback keeps a control"),
+        ("0:100", 0, "a holdback, of 5 % for instance, keeps a control"),
+        ("0:5,3:90,7:100", 1, ""),
+        ("0:5,3:90", 0, ""),
+    ],
+)
+def test_a_holdback_is_recommended_where_nobody_would_stay_in_control(text, held, advised):
+    """Only a schedule that ends with everybody in the treatment is told to keep some out, as many as its stages let."""
+    advice = Schedule.parse(text, holdback_percent=held).advice
+    assert advised in advice
+    assert bool(advice) == bool(advised)
+
+
+@pytest.mark.parametrize(
     "document", [{}, {"stages": 3}, {"stages": [3]}, {"stages": [{"day": 0}]}, {"stages": [{"day": "0", "percent": 5}]}]
 )
 def test_json_that_is_no_schedule_is_refused(document):

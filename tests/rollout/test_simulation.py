@@ -55,15 +55,15 @@ def step_by_step(schedule, traffic, thresholds, rollout, n_days):
 def test_a_thousand_at_once_are_judged_like_one_by_one(changed, faults):
     """On the same observations the vectorized rollouts and the live monitor take the same action, day by day."""
     schedule, thresholds, n_days = replace(SHORT, holdback_percent=2.0), replace(LOUD, **changed), 12
-    traffic = TrafficDays(SMALL, percents=(5, 30, 98), faults=faults, n_rollouts=12, seed=11)
+    traffic = TrafficDays(SMALL, percents=(5, 30, 98), faults=faults, n_rollouts=8, seed=11)
     together = Rollouts(schedule, traffic, thresholds)
-    actions = [[] for _ in range(12)]
+    actions = [[] for _ in range(8)]
     for day in range(n_days):
         running = together.is_running.copy()
         together.step(day)
         for rollout in np.flatnonzero(running):
             actions[rollout].append(ACTIONS[together.actions[rollout]])
-    expected = [step_by_step(schedule, traffic, thresholds, rollout, n_days) for rollout in range(12)]
+    expected = [step_by_step(schedule, traffic, thresholds, rollout, n_days) for rollout in range(8)]
     assert actions == expected
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-import sqlite3
 import string
 import tempfile
 from collections import Counter
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
+    from engine.workspace import AuditEvent, Ledger
+
 MOMENT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 JSON_VALUES = st.recursive(
@@ -43,17 +42,6 @@ def _put(workspace: Workspace, key: str = "a", body: dict[str, Any] | None = Non
     options: dict[str, Any] = {"expected_version": None, "actor": "anna", "action": "set", "reason": "because"}
     with workspace.recording() as ledger:
         return ledger.put("thing", key, {"x": 1} if body is None else body, **{**options, **given})
-
-
-def _alter(workspace: Workspace, *statements: str) -> None:
-    """Change the database as somebody who first drops the triggers."""
-    connection = sqlite3.connect(workspace.folder / "workspace.db")
-    with connection:
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            connection.execute(f"DROP TRIGGER {name}")
-        for statement in statements:
-            connection.execute(statement)
-    connection.close()
 
 
 def test_a_record_is_versioned_and_its_history_told(workspace: Workspace) -> None:
@@ -71,20 +59,6 @@ def test_a_record_is_versioned_and_its_history_told(workspace: Workspace) -> Non
     assert (created.before, created.after) == (None, {"b": 1, "a": [2.5, None]})
     assert (changed.before, changed.after, changed.evidence) == (created.after, {"b": 2}, {"p": 0.5})
     assert (created.at, changed.at) == (first.updated_at, second.updated_at)
-
-
-def test_the_hash_is_that_of_the_documented_text(workspace: Workspace) -> None:
-    """An auditor with nothing but the events recomputes every hash from the rule in the docstring."""
-    _put(workspace, body={"ü": 1.5, "a": "\ud800"})
-    _put(workspace, body={})
-    previous = ""
-    for event in workspace.audit():
-        said = {name: getattr(event, name) for name in event.__dataclass_fields__ if name != "hash"}
-        said["at"] = event.at.isoformat(timespec="microseconds")
-        text = json.dumps(said, sort_keys=True, separators=(",", ":"))
-        assert event.previous_hash == previous
-        assert event.hash == hashlib.sha256(text.encode()).hexdigest()
-        previous = event.hash
 
 
 def test_a_stale_version_is_a_conflict_that_names_who_was_faster(workspace: Workspace) -> None:
@@ -146,16 +120,21 @@ def test_a_note_changes_no_record(workspace: Workspace) -> None:
     assert workspace.check_audit().is_intact
 
 
-def test_the_log_is_read_by_kind_key_and_number(workspace: Workspace) -> None:
-    """Filters combine, the newest come first where asked, and a limit below one is refused."""
-    for key in ("a", "b", "a", "b"):
+def test_a_transaction_reads_the_events_of_a_record(workspace: Workspace) -> None:
+    """Inside a block its own events are there already, by number; the last change is the newest that is no note."""
+    for key in ("a", "b", "a"):
         _put(workspace, key)
-    assert [event.seq for event in workspace.audit(kind="thing", key="b", after=2)] == [4]
-    assert [event.seq for event in workspace.audit(limit=2, newest_first=True)] == [4, 3]
-    assert workspace.audit(kind="other") == ()
-    assert workspace.audit_head() == 4
-    with pytest.raises(ParameterError, match="at least 1; found 0"):
-        workspace.audit(limit=0)
+    with workspace.recording() as ledger:
+        noted = ledger.note("thing", "a", actor="carl", action="look")
+        assert ledger.last_change("thing", "a") == _event(ledger, 3)
+        assert ledger.events("thing", "a", after=1)[-1] == noted
+        assert [event.seq for event in ledger.events("thing", "a")] == [1, 3, 4]
+        assert ledger.last_change("thing", "c") is None
+
+
+def _event(ledger: Ledger, seq: int) -> AuditEvent:
+    """Return the event of record a with that number."""
+    return next(event for event in ledger.events("thing", "a") if event.seq == seq)
 
 
 def test_entries_are_idempotent_and_ordered(workspace: Workspace) -> None:
@@ -198,12 +177,6 @@ def test_what_cannot_be_kept_is_refused(workspace: Workspace, given: dict[str, A
     assert workspace.audit_head() == 0
 
 
-def test_a_reason_cannot_forge_a_line_of_the_log(workspace: Workspace) -> None:
-    """Line breaks and halves of characters in a reason become harmless."""
-    _put(workspace, reason="all good\n2 | mallory | \ud800")
-    assert workspace.audit()[0].reason == "all good 2 | mallory | ?"
-
-
 def test_a_view_changes_nothing(workspace: Workspace) -> None:
     """Inside records() every method that would change something is refused."""
     with workspace.records() as ledger:
@@ -215,104 +188,6 @@ def test_a_view_changes_nothing(workspace: Workspace) -> None:
         ):
             with pytest.raises(WorkspaceError, match="inside Workspace.recording"):
                 change()
-
-
-def test_a_clock_that_jumps_back_breaks_nothing(tmp_path: Path) -> None:
-    """Events keep the order in which they happened, and the moments that the clock really gave."""
-    moments = [MOMENT, MOMENT - timedelta(days=400), MOMENT - timedelta(days=399)]
-    clock = iter(moments)
-    with Workspace.open(tmp_path / "w", clock=lambda: next(clock)) as workspace:
-        for number in range(3):
-            _put(workspace, body={"n": number}, expected_version=number)
-        assert [(event.seq, event.at) for event in workspace.audit()] == list(zip((1, 2, 3), moments, strict=True))
-        assert workspace.check_audit().is_intact
-
-
-@pytest.mark.parametrize("table", ["audit_events", "entries"])
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE {table} SET key = 'z'",
-        "DELETE FROM {table}",
-        "INSERT OR REPLACE INTO {table} SELECT * FROM {table}",
-        "UPDATE OR REPLACE {table} SET seq = 1",
-    ],
-)
-def test_rows_of_the_log_are_refused_to_change(workspace: Workspace, table: str, statement: str) -> None:
-    """The database itself refuses to update, delete or replace events and entries."""
-    with workspace.recording() as ledger:
-        ledger.note("thing", "a", actor="anna", action="look")
-        ledger.append("s", "k", {}, at=MOMENT)
-    with pytest.raises(IntegrityError, match=f"rows of {table} are never changed"), workspace.writing() as session:
-        session.connection().exec_driver_sql(statement.format(table=table))
-
-
-def test_an_entry_is_not_replaced_under_another_number(workspace: Workspace) -> None:
-    """INSERT OR REPLACE with the key of an entry but a number of its own is refused too."""
-    with workspace.recording() as ledger:
-        ledger.append("s", "k", {}, at=MOMENT)
-    replacing = "INSERT OR REPLACE INTO entries SELECT 99, stream, key, at, '{}' FROM entries"
-    with pytest.raises(IntegrityError, match="never changed"), workspace.writing() as session:
-        session.connection().exec_driver_sql(replacing)
-
-
-@pytest.mark.parametrize(
-    ("statement", "broken", "reason"),
-    [
-        ("UPDATE audit_events SET at = 'x' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET actor = 'x' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET action = 'x' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET kind = 'x' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET key = 'x' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET reason = 'x' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET after = 'x' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET hash = 'x' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET evidence = 'null ' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET before = x'00ff' WHERE seq = 2", 2, "event 2 was altered"),
-        ("UPDATE audit_events SET previous_hash = '' WHERE seq = 2", 2, "event 2 does not follow"),
-        ("DELETE FROM audit_events WHERE seq = 1", 1, "event 1 is missing"),
-        ("DELETE FROM audit_events WHERE seq = 3", 3, "event 3 is missing"),
-        ("DELETE FROM audit_events WHERE seq = 4", 4, "the log ends at event 3, but the workspace knows 4 events"),
-        ("DELETE FROM audit_events", 1, "the log ends at event 0"),
-        ("UPDATE audit_events SET seq = CASE seq WHEN 2 THEN 3.5 ELSE seq END", 2, "event 2 is missing"),
-        ("UPDATE workspace SET audit_hash = ''", 5, "the log ends at event 4"),
-        ("UPDATE records SET body = '{}' WHERE key = 'a'", 3, "thing a is not what its newest event says"),
-        ("UPDATE records SET body = NULL WHERE key = 'b'", 4, "thing b is not what its newest event says"),
-        ("DELETE FROM records WHERE key = 'b'", 4, "thing b is missing, though no event removed it"),
-        ("INSERT INTO records SELECT kind, 'c', version, body, updated_at FROM records WHERE key = 'a'", 4, "thing c"),
-    ],
-)  # fmt: skip
-def test_every_tampering_is_found(workspace: Workspace, statement: str, broken: int, reason: str) -> None:
-    """Altered, missing, reordered, added and cut-off rows show, with the first event that is not as it was."""
-    for number, key in enumerate(("a", "b", "a", "b")):
-        _put(workspace, key, {"n": number})
-    assert workspace.check_audit().is_intact
-    _alter(workspace, statement)
-    check = workspace.check_audit()
-    assert (check.is_intact, check.first_broken) == (False, broken)
-    assert reason in check.reason
-
-
-def test_events_that_changed_places_are_found(workspace: Workspace) -> None:
-    """Two events swapped, and one added at the end with the workspace's own row moved on, both show."""
-    for number in range(4):
-        _put(workspace, body={"n": number})
-    _alter(
-        workspace,
-        "INSERT INTO audit_events SELECT 5, at, actor, action, kind, key, reason, before, after, evidence, hash, hash "
-        "FROM audit_events WHERE seq = 4",
-        "UPDATE workspace SET audit_seq = 5",
-    )
-    assert workspace.check_audit().reason == "event 5 was altered"
-    _alter(
-        workspace,
-        "DELETE FROM audit_events WHERE seq = 5",
-        "UPDATE workspace SET audit_seq = 4",
-        "UPDATE audit_events SET seq = -2 WHERE seq = 2",
-        "UPDATE audit_events SET seq = 2 WHERE seq = 3",
-        "UPDATE audit_events SET seq = 3 WHERE seq = -2",
-    )
-    assert workspace.check_audit().reason == "event 2 does not follow the one before it"
 
 
 def test_an_old_workspace_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -346,7 +221,7 @@ def test_changes_of_several_processes_are_all_in_the_chain(
         import sys
         from engine.workspace import Workspace
         with Workspace.open(sys.argv[1]) as workspace:
-            for number in range(16):
+            for number in range(8):
                 with workspace.recording() as ledger:
                     present = ledger.get("counter", "all")
                     count = 0 if present is None else present.body["n"]
@@ -355,15 +230,15 @@ def test_changes_of_several_processes_are_all_in_the_chain(
                                action="count")
                     ledger.append("counts", f"{sys.argv[2]}-{number}", {"n": count}, at=ledger.now)
         """
-    processes = [start_python(code, workspace.folder, number) for number in range(4)]
-    assert [process.communicate(timeout=100)[1] for process in processes] == [""] * 4
+    processes = [start_python(code, workspace.folder, number) for number in range(3)]
+    assert [process.communicate(timeout=100)[1] for process in processes] == [""] * 3
     check = workspace.check_audit()
-    assert (check.is_intact, check.n_events) == (True, 64)
+    assert (check.is_intact, check.n_events) == (True, 24)
     events = workspace.audit()
-    assert [event.after for event in events] == [{"n": n + 1} for n in range(64)]
-    assert Counter(event.actor for event in events) == {f"p{number}": 16 for number in range(4)}
+    assert [event.after for event in events] == [{"n": n + 1} for n in range(24)]
+    assert Counter(event.actor for event in events) == {f"p{number}": 8 for number in range(3)}
     with workspace.records() as ledger:
-        assert [entry.body["n"] for entry in ledger.entries("counts")] == list(range(64))
+        assert [entry.body["n"] for entry in ledger.entries("counts")] == list(range(24))
 
 
 class LedgerMachine(RuleBasedStateMachine):
