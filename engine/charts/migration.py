@@ -21,8 +21,8 @@ def search_check_chart(check: SearchCheck, *, colours: Palette) -> go.Figure:
     figure = parts.new_figure(colours, height=230)
     styles = parts.series_styles(colours)
     rows = [
-        ("target's index against its own exact answer", check.index_recall, styles[0]),
-        ("target's index against the full dimension", check.neighbour_recall, styles[1]),
+        ("target's index against<br>its own exact answer", check.index_recall, styles[0]),
+        ("target's index against<br>the full dimension", check.neighbour_recall, styles[1]),
         *([] if check.predicted is None else [("what the sweep predicted", check.predicted, styles[2])]),
     ]
     for name, interval, style in rows:
@@ -32,12 +32,12 @@ def search_check_chart(check: SearchCheck, *, colours: Palette) -> go.Figure:
             mode="markers",
             marker={"size": 11, "color": style.colour, "symbol": style.symbol},
             error_x=parts.whiskers([interval], colour=style.colour),
-            hovertext=[f"<b>{name}</b><br>recall@{check.k} {parts.written_interval(interval)}"],
+            hovertext=[f"<b>{name.replace('<br>', ' ')}</b><br>recall@{check.k} {parts.written_interval(interval)}"],
             hoverinfo="text",
             showlegend=False,
         )
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    figure.update_xaxes(range=[0, 1.03], tickformat=".1f", title_text=f"Recall@{check.k} (0 to 1), 95 % intervals")
+    figure.update_xaxes(range=[0, 1.03], tickformat=".1f", title_text=f"Recall@{check.k}, 95 % interval")
     return figure
 
 

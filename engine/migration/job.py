@@ -30,6 +30,9 @@ STATES: tuple[State, ...] = get_args(State)
 _SILENT_S = 60.0
 """A process of another machine that has written nothing for so long is taken for dead."""
 
+_tokens_here: set[str] = set()
+# Of this process: another one before it may have had its number, as the first of a container always has.
+
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
@@ -42,12 +45,16 @@ class Owner:
     @classmethod
     def this_process(cls) -> Owner:
         """Return an owner with a new token."""
-        return cls(host=platform.node(), pid=os.getpid(), token=secrets.token_hex(8))
+        owner = cls(host=platform.node(), pid=os.getpid(), token=secrets.token_hex(8))
+        _tokens_here.add(owner.token)
+        return owner
 
     def is_gone(self) -> bool | None:
         """Tell whether the process has ended; None when it is on another machine."""
         if self.host != platform.node():
             return None
+        if self.pid == os.getpid():
+            return self.token not in _tokens_here
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
@@ -73,7 +80,8 @@ class MigrationJob:
     """One migration; `generation` counts how often it was begun anew over its own target.
 
     `asked` is what somebody else wants its process to do next: ``pause``, ``cancel`` or nothing. `copy_began` is a
-    moment on the source's own clock. `run_id` names the run that keeps the report once it is done.
+    moment on the source's own clock. `is_copied` tells that the copy is through and only catching up is left. `run_id`
+    names the run that keeps the newest report, once there is one.
     """
 
     id: str
@@ -88,6 +96,7 @@ class MigrationJob:
     copy_began: str
     made_target: bool
     run_id: str | None
+    is_copied: bool = False
     version: int = 0
 
     @property

@@ -147,7 +147,8 @@ class Migrator:
     def _can_resume(self, job: MigrationJob | None) -> bool:
         if job is None or job.state in {"done", "cancelled"}:
             return False
-        return is_ours(self._target, f"{self.job_id}:{job.generation}")
+        # A finished target bears no mark any more; what broke off then was only catching up.
+        return job.run_id is not None or is_ours(self._target, f"{self.job_id}:{job.generation}")
 
     def _begun(self, before: MigrationJob | None, settled: Settled) -> MigrationJob:
         """Write the record, then make the table: whatever a crash leaves bears the job's mark or has no row."""
@@ -226,23 +227,27 @@ class Migrator:
         except EngineError as error:
             self._ended(job, "stopped", reason=str(error))
             raise
+        except BaseException as error:  # whatever it is, the record must not say for ever that somebody is at work
+            self._ended(job, "stopped", reason=f"it ended on an unexpected {type(error).__name__}")
+            raise
 
     def _all_parts(
         self, job: MigrationJob, info: StoreInfo, settled: Settled, progress: Progress, cancelled: Cancelled
     ) -> MigrationReport:
         patience = self._patience(cancelled, progress)
-        copy_rows(
-            self._source,
-            self._target,
-            self._settings,
-            settled,
-            info=info,
-            job=job,
-            record=self.record,
-            patience=patience,
-            progress=_part(progress, 0.0, _COPIED),
-            cancelled=cancelled,
-        )
+        if not job.is_copied:  # else rows behind its end may be in the target already, and those are for catching up
+            copy_rows(
+                self._source,
+                self._target,
+                self._settings,
+                settled,
+                info=info,
+                job=job,
+                record=self.record,
+                patience=patience,
+                progress=_part(progress, 0.0, _COPIED),
+                cancelled=cancelled,
+            )
         now = self._state(job, "catching up")
         return self._last_parts(now, info, settled, progress, cancelled, n_waits=patience.n_waits)
 
@@ -375,12 +380,20 @@ class Migrator:
             raise MigrationError("another process has taken this migration over", hint="Look at its progress there")
         if now.asked is not None and state != "done":
             raise Asked(now.asked)
-        changed = replace(now, state=state, reason=reason, run_id=run_id, owner=None if state == "done" else now.owner)
+        owner = None if state == "done" else now.owner
+        changed = replace(
+            now, state=state, reason=reason, run_id=run_id or now.run_id, is_copied=True, owner=owner, asked=None
+        )
         return self.record.change(changed, actor=self._actor, action=state)
 
     def _ended(self, job: MigrationJob, state: State, *, reason: str) -> None:
         now = self.record.read()
         if now is not None and now.owner == job.owner:
+            if now.asked == "cancel" and state != "stopped":
+                # What had been finished before stays so: its report is the one before.
+                state, reason = (
+                    ("cancelled", "asked to") if now.run_id is None else ("done", "catching up was cancelled")
+                )
             ended = replace(now, state=state, reason=reason, owner=None, asked=None)
             self.record.change(ended, actor=self._actor, action=state)
 

@@ -87,6 +87,8 @@ def make_plan(
             moved = settled.transform(batch)
             # The target's share of the time is not known before something was written to it: as much again.
             seconds = 2 * (clock() - began) * info.n_rows / len(batch)
+            if settings.rows_per_s is not None:
+                seconds = max(seconds, info.n_rows / settings.rows_per_s)
             probed, held = len(batch), len(moved.held)
     return MigrationPlan(
         job_id=key,

@@ -110,7 +110,7 @@ def _checks(comparison: Comparison, *, held: Collection[Id], info: StoreInfo, bo
             passed=not found.get("vector"),
             sentence=(
                 f"{tally.n_values:,} vectors compared component by component: {found.get('vector', 0):,} are off by "
-                f"more than {bound}; the largest difference is {tally.largest_difference:.1e}."
+                f"more than {bound}; the largest difference is {tally.largest_difference:.2g}."
             ),
         ),
     ]

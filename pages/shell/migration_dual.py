@@ -162,7 +162,7 @@ def _many(view: View, pair: DualPair, vectors: npt.NDArray[np.float32]) -> None:
             icon=":material/restart_alt:",
             key="dual_reset",
             on_click=migration_dual_pair.forget_pair,
-            args=(view,),
+            args=(view.pair, view.job),
         )
     seen = pair.live.statistics()
     if not seen.n_requests:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.migration import DualSettings, VectorStore
+    from engine.migration.job import MigrationJob
     from pages.shell.migration_access import PairAccess
+    from pages.shell.migration_state import Pair
     from pages.shell.migration_view import View
     from pages.shell.services import Services
 
@@ -68,17 +70,17 @@ class DualPair:
 
 def dual_pair(view: View) -> DualPair:
     """Return the dual search of a migration's stores. Raises StoreError, ParameterError or PathError."""
-    shared = services()
+    return _opened(_key(view.pair, view.job), access(view.pair), services())
+
+
+def forget_pair(pair: Pair, job: MigrationJob | None) -> None:
+    """Let go of both stores, which some databases open once only; a next look begins to count anew."""
+    _opened.clear(_key(pair, job), access(pair), services())
+
+
+def _key(pair: Pair, job: MigrationJob | None) -> str:
     # What a finished run or catch-up has made of the target is another table.
-    key = json.dumps([shared.workspace.id, view.pair.source, view.pair.target, view.job and view.job.run_id])
-    return _opened(key, access(view.pair), shared)
-
-
-def forget_pair(view: View) -> None:
-    """Close the dual search of a migration; the next look opens it anew, with nothing counted."""
-    shared = services()
-    key = json.dumps([shared.workspace.id, view.pair.source, view.pair.target, view.job and view.job.run_id])
-    _opened.clear(key, access(view.pair), shared)
+    return json.dumps([services().workspace.id, pair.source, pair.target, None if job is None else job.run_id])
 
 
 def _close(pair: DualPair) -> None:

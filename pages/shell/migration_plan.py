@@ -82,12 +82,11 @@ def _form(view: View) -> Fields:
 def _base(view: View) -> tuple[Fields, str]:
     """Return the fields to begin with, and why these dims."""
     info = view.draft.info
-    if view.fields is not None and (view.job is not None or info is None):
-        return view.fields, ""
-    if info is None or info.dim is None:
+    if view.job is not None or info is None or info.dim is None:
         return view.fields or Fields(dims=1), ""
     proposal = migration_sweeps.propose(info.dim, info.n_rows)
-    return view.fields or Fields(dims=proposal.dims, sweep=proposal.sweep), proposal.words
+    base = view.fields or Fields(dims=proposal.dims, sweep=proposal.sweep)
+    return base, proposal.words if base.dims == proposal.dims else ""
 
 
 def _source_dim(view: View) -> int | None:

@@ -11,7 +11,7 @@ from engine.errors import EngineError
 from engine.migration import parse_url
 from engine.migration.ids import shown_id
 from engine.migration.job import JobRecord, job_id
-from pages.shell import flags_actor, migration_sweeps, migration_view, services
+from pages.shell import flags_actor, migration_dual_pair, migration_sweeps, migration_view, services
 from pages.shell import migration_state as kept
 from pages.shell.migration_access import access
 from pages.shell.migration_state import NEW, Draft, Fields
@@ -48,6 +48,7 @@ def begin(migration: str, draft: Draft, fields: Fields, what: Move = "run") -> N
     shared = services.services()
     work = move_work(stores, fields, found, workspace=shared.workspace, actor=flags_actor.actor(), what=what)
     label = f"{migration_view.store_name(draft.pair.source)} → {migration_view.store_name(draft.pair.target)}"
+    migration_dual_pair.forget_pair(draft.pair, JobRecord(shared.workspace, migration).read())
     flags_actor.attempt("migration", lambda: shared.transfers.start(migration, label, work))
     # What was found in the target is about to be no longer so.
     kept.keep_draft(migration, replace(draft, fields=fields, target=None, planned=None, plan=None))

@@ -15,6 +15,7 @@ from engine.migration.storage import load_report
 from pages.shell import flags_actor, jobs, state
 from pages.shell import migration_state as kept
 from pages.shell.migration_state import NEW, Draft, Fields, Pair
+from pages.shell.migration_sweeps import propose
 from pages.shell.migration_work import Asked, BothLooked, Planned, Prepared
 from pages.shell.services import services
 from pages.shell.text import local_time, plain
@@ -53,8 +54,12 @@ class View:
 
     @property
     def fields(self) -> Fields | None:
-        """The fields as they stand: those of this tab, else those of its record."""
-        return self.draft.fields or (None if self.job is None else Fields.of(self.job))
+        """The fields as they stand: those of this tab, else those of its record with the sweep that fits its source."""
+        if self.draft.fields is not None or self.job is None:
+            return self.draft.fields
+        source = None if self.report is None else self.report.source
+        sweep = None if source is None or source.dim is None else propose(source.dim, source.n_rows).sweep
+        return replace(Fields.of(self.job), sweep=sweep)
 
     @property
     def is_demonstration(self) -> bool:
@@ -97,9 +102,7 @@ def take_finished() -> Prepared | None:
                 kept.set_asked_many(result)
             case Prepared():
                 prepared = result
-                fields = None if result.moves else Fields(dims=result.dims)
-                draft = Draft(pair=result.pair, source=result.source, target=result.target, fields=fields)
-                kept.keep_draft(NEW, draft)
+                kept.keep_draft(NEW, Draft(pair=result.pair, source=result.source, target=result.target))
     return prepared
 
 
@@ -186,7 +189,7 @@ def _chooser(stored: Mapping[str, tuple[MigrationJob, datetime]], shown: str) ->
     left.selectbox(
         "Migration",
         options,
-        format_func=lambda one: _title(stored[one]) if one in stored else "New migration",
+        format_func=lambda one: _title(stored[one][0]) if one in stored else "New migration",
         key=_CHOICE_KEY,
         on_change=_open_choice,
         label_visibility="collapsed",
@@ -212,13 +215,9 @@ def _open_new() -> None:
     state.set_notice("migration", None)
 
 
-def _title(stored: tuple[MigrationJob, datetime]) -> str:
-    job, at = stored
-    return " · ".join([_name(job), state_words(job), local_time(at, st.context.timezone)])
-
-
-def _name(job: MigrationJob) -> str:
-    return f"{store_name(job.source)} → {store_name(job.target)}"
+def _title(job: MigrationJob) -> str:
+    # Of nothing that changes while it runs: by what is written the browser tells the server what is chosen.
+    return f"{store_name(job.source)} → {store_name(job.target)} · {job.settings['dims']:,} dims · {job.id[:6]}"
 
 
 def _what(view: View) -> str:

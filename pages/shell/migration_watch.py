@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.migration.job import MigrationJob
     from engine.workspace import Job
 
-_POLL_S = 0.5
+_POLL_S = 1.0
 _LABELS: dict[str, str] = {"copying": "Copying", "catching up": "Catching up", "indexing": "Building the index",
                            "validating": "Validating"}  # fmt: skip
 

@@ -23,6 +23,7 @@ from engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
 
@@ -151,6 +152,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     """Return what starts the app with an empty workspace; every server ends with the session."""
     with ExitStack() as running:
         yield lambda: running.enter_context(running_app(tmp_path_factory.mktemp("app")))
+
+
+@pytest.fixture(scope="session")
+def app_below() -> Callable[[Path], AbstractContextManager[Server]]:
+    """Return what runs the app with an empty workspace below a folder, for as long as its block."""
+    return running_app
 
 
 @pytest.fixture(scope="session")

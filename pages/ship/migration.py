@@ -1,0 +1,43 @@
+"""Migration: connect two stores, plan, move, validate, search both, and cut over."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shell import (
+    figures,
+    flags_actor,
+    migration_connect,
+    migration_cut_over,
+    migration_dual,
+    migration_plan,
+    migration_run,
+    migration_validation,
+    migration_view,
+)
+from pages.shell.frame import column
+from pages.shell.services import services
+
+figures.redraw_for_another_theme()
+migration_run.take_finished()
+
+with column():
+    drawn = services().workspace.audit_head()
+    migration_view.head()
+    view = migration_view.choose()
+    if view is None:
+        st.stop()
+    migration_view.headline(view)
+    shown = dict(zip(migration_view.TABS, st.tabs(migration_view.TABS, key="step", bind="query-params"), strict=True))
+    for title, draw in (
+        (migration_view.STORES, migration_connect.show),
+        (migration_view.PLAN, migration_plan.show),
+        (migration_view.RUN, migration_run.show),
+        (migration_view.VALIDATION, migration_validation.show),
+        (migration_view.DUAL, migration_dual.show),
+        (migration_view.CUT_OVER, migration_cut_over.show),
+    ):
+        if shown[title].open:
+            with shown[title]:
+                draw(view)
+    flags_actor.watch_changes(drawn)
