@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _LEAST_VALUES = 1000
 _LISTED = 100
 _K = 10
-_N_QUERIES = 200
+_N_QUERIES, _FEWEST_QUERIES = 200, 20
+_MOST_COMPARED = 10_000_000
+# Rows that exact search compares in all: without an end to it, 200 queries of millions of rows take an hour.
 
 
 def validate(
@@ -47,8 +49,9 @@ def validate(
 ) -> Validation:
     """Compare source and target and search through the target's index; `share` of the values is compared.
 
-    At least 1,000 values are, or all where there are fewer. `queries` (q, D) are full-dimension; without them a seeded
-    sample of the source's own vectors asks. `predicted` is the recall@10 that a sweep promises at these dims.
+    At least 1,000 values are, or all where there are fewer. `queries` (q, D) are full-dimension, sampled down to
+    `queries_asked`; without them a seeded sample of the source's own vectors asks. `predicted` is the recall@10 that a
+    sweep promises at these dims.
     """
     n_rows = max(patience.call(source.count), 1)
     comparison = Comparison(
@@ -131,11 +134,11 @@ def _search_check(
     seed: int,
 ) -> SearchCheck | None:
     asked = "given" if queries is not None else "rows of the source"
+    most = queries_asked(patience.call(source.count))
     if queries is None:
-        queries = _sampled(source, patience, seed=seed)
-    elif len(queries) > _N_QUERIES:
-        rows = np.sort(np.random.default_rng(seed).choice(len(queries), _N_QUERIES, replace=False))
-        queries = queries[rows]
+        queries = _sampled(source, patience, most=most, seed=seed)
+    elif len(queries) > most:
+        queries = queries[np.sort(np.random.default_rng(seed).choice(len(queries), most, replace=False))]
     if not len(queries):
         return None
     cut = settled.transform.cut(queries)
@@ -161,11 +164,20 @@ def _recalls(found: tuple[tuple[Id, ...], ...], wanted: tuple[tuple[Id, ...], ..
     ]
 
 
-def _sampled(source: VectorStore, patience: Patience, *, seed: int) -> npt.NDArray[np.float32]:
+def queries_asked(n_rows: int) -> int:
+    """Return how many queries ask a source of `n_rows`: 200, and fewer, down to 20, where exact search takes long.
+
+    >>> queries_asked(5_000), queries_asked(200_000), queries_asked(5_000_000)
+    (200, 50, 20)
+    """
+    return min(max(_MOST_COMPARED // max(n_rows, 1), _FEWEST_QUERIES), _N_QUERIES)
+
+
+def _sampled(source: VectorStore, patience: Patience, *, most: int, seed: int) -> npt.NDArray[np.float32]:
     """Draw rows from the first batches: enough to see whether the index answers, where nobody gave queries."""
     batch = next(patience.scan(source, after=None, batch_size=10 * _N_QUERIES, dim=None, with_payload=False), None)
     if batch is None:
         return np.empty((0, 0), dtype=np.float32)
     good = batch.vectors[np.isfinite(batch.vectors).all(axis=1) & (batch.vectors != 0).any(axis=1)]
-    rows = np.random.default_rng(seed).permutation(len(good))[:_N_QUERIES]
+    rows = np.random.default_rng(seed).permutation(len(good))[:most]
     return np.ascontiguousarray(good[np.sort(rows)])

@@ -15,6 +15,7 @@ from pages.shell import (
     migration_validation,
     migration_view,
 )
+from pages.shell import migration_state as kept
 from pages.shell.frame import column
 from pages.shell.services import services
 
@@ -23,12 +24,17 @@ migration_run.take_finished()
 
 with column():
     drawn = services().workspace.audit_head()
-    migration_view.head()
-    view = migration_view.choose()
-    if view is None:
-        st.stop()
-    migration_view.headline(view)
-    shown = dict(zip(migration_view.TABS, st.tabs(migration_view.TABS, key="step", bind="query-params"), strict=True))
+    # Tabs that move down when something appears above them would be drawn anew, the first one in front.
+    head, body = st.container(gap="medium"), st.container(gap="medium")
+    with head:
+        migration_view.head()
+        view = migration_view.choose()
+        if view is None:
+            st.stop()
+        migration_view.headline(view)
+    with body:
+        titles = migration_view.TABS
+        shown = dict(zip(titles, st.tabs(titles, key=kept.TAB_KEY, bind="query-params"), strict=True))
     for title, draw in (
         (migration_view.STORES, migration_connect.show),
         (migration_view.PLAN, migration_plan.show),
