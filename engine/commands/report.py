@@ -12,7 +12,7 @@ from engine.commands.options import Json, Seed, WorkspaceFolder
 from engine.errors import ParameterError, RunNotFoundError, printable
 
 if TYPE_CHECKING:
-    from engine.present.report_blocks import Report
+    from engine.present.report.blocks import Report
     from engine.workspace import Run, Workspace
 
 _LONGEST_NAME = 32
@@ -40,9 +40,9 @@ def report(
     seed: Seed = 0,  # noqa: ARG001 -- every verb takes it, so that scripts can pass it to all
 ) -> None:
     """Write a report of a sweep: one file that needs no network, verdict first."""
-    from engine.present.report import build_report
-    from engine.present.report_files import check_report_files, report_format, write_report, write_tables
-    from engine.present.report_sections import parse_sections
+    from engine.present.report.building import build_report
+    from engine.present.report.files import check_report_files, report_format, write_report, write_tables
+    from engine.present.report.sections import parse_sections
     from engine.workspace import Workspace
 
     terminal.check_outputs(json_file)

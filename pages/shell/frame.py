@@ -32,6 +32,9 @@ class PageSpec:
 
 PAGES = (
     PageSpec(
+        section="Start", title="Overview", script="pages/present/overview.py", url="overview", icon=":material/route:"
+    ),
+    PageSpec(
         section="Data", title="Datasets", script="pages/data/datasets.py", url="datasets", icon=":material/database:"
     ),
     PageSpec(
@@ -64,6 +67,13 @@ PAGES = (
         icon=":material/manage_search:",
     ),
     PageSpec(
+        section="Explore",
+        title="Compare",
+        script="pages/explore/compare.py",
+        url="compare",
+        icon=":material/compare_arrows:",
+    ),
+    PageSpec(
         section="Validate",
         title="A/B test",
         script="pages/validate/ab_test.py",
@@ -90,6 +100,26 @@ PAGES = (
         script="pages/ship/migration.py",
         url="migration",
         icon=":material/swap_horiz:",
+    ),
+    PageSpec(
+        section="Present", title="Plan", script="pages/present/plan.py", url="plan", icon=":material/calendar_month:"
+    ),
+    PageSpec(
+        section="Present",
+        title="Runbook",
+        script="pages/present/runbook.py",
+        url="runbook",
+        icon=":material/checklist:",
+    ),
+    PageSpec(
+        section="Present", title="Report", script="pages/present/report.py", url="report", icon=":material/description:"
+    ),
+    PageSpec(
+        section="Present",
+        title="Present",
+        script="pages/present/slides.py",
+        url="present",
+        icon=":material/slideshow:",
     ),
 )
 

@@ -38,7 +38,8 @@ def show(pair: DualPair, queries: Queries, settings: DualSettings) -> None:
     gets = _served(settings, user)
     st.markdown(_summary(found, int(k)))
     fused = _fused(found, settings)[: int(k)]
-    texts = _texts(pair, [one.id for one in fused])
+    listed = [one for side in (found.old, found.new) if side is not None for one in side.ids or ()]
+    texts = _texts(pair, list(dict.fromkeys(listed)))
     columns = st.columns(3, gap="medium")
     sides = (("Old", "old", found.old, found.new), ("New", "new", found.new, found.old))
     for column, (title, side, here, there) in zip(columns, sides, strict=False):

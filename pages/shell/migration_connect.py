@@ -88,7 +88,7 @@ def _try_it() -> None:
     with st.container(border=True, key="try_it"):
         st.markdown(
             f"**Try it here.** A real PostgreSQL starts on this machine with {info.n_docs:,} bundled vectors, and they "
-            f"move to LanceDB at fewer dimensions. It takes some seconds, and nothing leaves this machine."
+            f"move to LanceDB at fewer dimensions. It takes some ten seconds, and nothing leaves this machine."
         )
         busy = bool(state.followed_jobs("migration"))
         with st.container(horizontal=True):

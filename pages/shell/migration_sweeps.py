@@ -52,9 +52,7 @@ def propose(dim: int, n_rows: int) -> Proposal:
     recommended = (chosen.summary.get("recommendation") or {}).get("dim")
     if isinstance(recommended, int) and 0 < recommended < dim:
         return Proposal(dims=recommended, words=f"The newest sweep of {name} recommends {recommended:,}.", sweep=sweep)
-    words = (
-        f"The newest sweep of {name} finds fewer than {dim:,} dims unsafe by its target; half of them to begin with."
-    )
+    words = f"The newest sweep of {name} recommends none below {dim:,} dims; half of them to begin with."
     return Proposal(dims=half, words=words, sweep=sweep)
 
 

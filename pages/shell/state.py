@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from engine.experiment.events import Events
     from pages.shell.loading import Loading, Question, Slot
 
-Purpose = Literal["sweep", "load", "explore", "experiment", "flags", "rollout", "migration"]
+Purpose = Literal[
+    "sweep", "load", "explore", "experiment", "flags", "rollout", "migration", "demonstration", "plan", "report"
+]
 Place = Literal["bundled", "tab", "workspace"]
 
 RUN_KEY = "run"

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 
 N_ROWS, DIM, DIMS = 200_000, 1024, 256
-ROUNDS = 1
+ROUNDS = 3
 ONE_BY_ONE = 1000
 MIB = 1 << 20
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.charts import DARK, LIGHT
-from engine.present.report import build_report
-from engine.present.report_files import write_report
+from engine.present.report.building import build_report
+from engine.present.report.files import write_report
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:

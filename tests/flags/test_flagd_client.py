@@ -28,7 +28,7 @@ CLIENT = """
     provider = FlagdProvider(
         resolver_type=ResolverType.FILE, offline_flag_source_path=sys.argv[1], deadline_ms=50
     )
-    api.set_provider(provider)
+    api.set_provider_and_wait(provider)
     client = api.get_client()
     resolve = {
         "boolean": client.get_boolean_details, "integer": client.get_integer_details,

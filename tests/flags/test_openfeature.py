@@ -32,7 +32,7 @@ ANNA = EvaluationContext("anna", {"email": "anna@example.org"})
 @pytest.fixture
 def client(store: FlagStore) -> Iterator[OpenFeatureClient]:
     """Return the SDK's client on the store's flags."""
-    api.set_provider(DimshiftProvider(store))
+    api.set_provider_and_wait(DimshiftProvider(store))
     yield api.get_client()
     api.clear_providers()
 

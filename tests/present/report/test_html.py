@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from engine.charts import LIGHT, target_chart
 from engine.charts.theme import CONFIG
-from engine.present.report_blocks import Card, Cards, Column, Heading, Points, Report, Section, Statement, Table, Words
-from engine.present.report_html import render_html
+from engine.present.report.blocks import Card, Cards, Column, Heading, Points, Report, Section, Statement, Table, Words
+from engine.present.report.html import render_html
 from engine.tradeoff import load_sweep, summarize
 
 if TYPE_CHECKING:

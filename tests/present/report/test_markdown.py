@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.present.report_blocks import Column, Heading, Points, Report, Section, Table, Words
-from engine.present.report_markdown import render_markdown
-from engine.present.report_wording import LONGEST_CELL, harmless
+from engine.present.report.blocks import Column, Heading, Points, Report, Section, Table, Words
+from engine.present.report.markdown import render_markdown
+from engine.present.report.wording import LONGEST_CELL, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from engine.charts import cost as cost_charts
 from engine.charts import losses as loss_charts
-from engine.present.report_blocks import Card, Cards, Chart, Column, Points, Statement, Table, Words
-from engine.present.report_wording import interval_words, moment, written
+from engine.present.report.blocks import Card, Cards, Chart, Column, Points, Statement, Table, Words
+from engine.present.report.wording import interval_words, moment, written
 from engine.tradeoff.queries.losses import changes_of_query
 from engine.tradeoff.size.cost import CostAssumptions
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.embeddings import EmbeddingSet
-    from engine.present.report_blocks import Block
-    from engine.present.report_sources import Moved, Sources
+    from engine.present.report.blocks import Block
+    from engine.present.report.sources import Moved, Sources
     from engine.tradeoff.queries.losses import Losses, QueryChanges
     from engine.tradeoff.results import Point, SweepSummary
     from engine.tradeoff.size.cost import CostEstimate

@@ -8,16 +8,16 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from engine.charts.theme import CONFIG, DARK, LIGHT, VERDICTS
-from engine.present.report_blocks import Cards, Chart, Heading, Points, Statement, Table, Words
-from engine.present.report_page import chart_script, page
-from engine.present.report_wording import NOTHING, cell, harmless, moment, sentence
+from engine.present.report.blocks import Cards, Chart, Heading, Points, Statement, Table, Words
+from engine.present.report.page import chart_script, page
+from engine.present.report.wording import NOTHING, cell, harmless, moment, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import plotly.graph_objects as go
 
-    from engine.present.report_blocks import Block, Column, Report, Section
+    from engine.present.report.blocks import Block, Column, Report, Section
 
 _WORDS = {"text", "data", "words", "verdict", "yes_no"}
 _MOST_OPEN = 12  # rows of a table that need no click; on paper every table is open

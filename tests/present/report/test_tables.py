@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ParameterError
-from engine.present.report_blocks import Column, Table, intervals
-from engine.present.report_tables import table_bytes, tables_archive
+from engine.present.report.blocks import Column, Table, intervals
+from engine.present.report.tables import table_bytes, tables_archive
 from engine.tradeoff import Interval
 
 if TYPE_CHECKING:
-    from engine.present.report_blocks import Report
+    from engine.present.report.blocks import Report
 
 TABLE = Table(
     key="t",

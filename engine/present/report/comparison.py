@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.charts import comparison as charts
-from engine.present.report_blocks import Chart, Column, Points, Table, Words, intervals
+from engine.present.report.blocks import Chart, Column, Points, Table, Words, intervals
 
 if TYPE_CHECKING:
-    from engine.present.report_blocks import Block
-    from engine.present.report_sources import Sources
+    from engine.present.report.blocks import Block
+    from engine.present.report.sources import Sources
     from engine.tradeoff.results import Quantity
     from engine.tradeoff.run_comparison import RunComparison
 

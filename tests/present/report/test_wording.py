@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.present import report_sections, report_wording
-from engine.present.report_blocks import Column, Form
-from engine.present.report_wording import cell, harmless, iso_moment, sentence, written
+from engine.present.report import sections as report_sections
+from engine.present.report import wording as report_wording
+from engine.present.report.blocks import Column, Form
+from engine.present.report.wording import cell, harmless, iso_moment, sentence, written
 
 
 @pytest.mark.parametrize("module", [report_wording, report_sections])

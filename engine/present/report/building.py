@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from engine import __version__
 from engine.errors import ParameterError
-from engine.present.report_blocks import Report, Section
-from engine.present.report_sections import checked_sections
-from engine.present.report_sources import read_sources
-from engine.present.report_wording import harmless
+from engine.present.report.blocks import Report, Section
+from engine.present.report.sections import checked_sections
+from engine.present.report.sources import read_sources
+from engine.present.report.wording import harmless
 from engine.tradeoff.run_comparison import compare_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.present.report_sections import SectionChoice
+    from engine.present.report.sections import SectionChoice
     from engine.workspace import Workspace
 
 _LONGEST_TITLE = 200

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from engine.charts import footprint as storage_charts
 from engine.charts import funnel as funnel_charts
-from engine.present.report_blocks import Chart, Column, Heading, Table, Words, intervals
-from engine.present.report_sources import refusal
-from engine.present.report_wording import interval_words
+from engine.present.report.blocks import Chart, Column, Heading, Table, Words, intervals
+from engine.present.report.sources import refusal
+from engine.present.report.wording import interval_words
 from engine.tradeoff.latency.frontier import pareto
 from engine.tradeoff.size.comparison import compare_equal_bytes
 
 if TYPE_CHECKING:
-    from engine.present.report_blocks import Block
-    from engine.present.report_sources import Sources
+    from engine.present.report.blocks import Block
+    from engine.present.report.sources import Sources
     from engine.tradeoff.size.footprint import FootprintResult
     from engine.tradeoff.size.funnel import FunnelResult
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ParameterError
-from engine.present.report_sections import SECTIONS, SectionChoice, parse_sections
+from engine.present.report.sections import SECTIONS, SectionChoice, parse_sections
 
 
 @given(st.permutations([kind.key for kind in SECTIONS]), st.text(max_size=20))

@@ -14,10 +14,10 @@ from engine.experiment.analysis import analyze_counts
 from engine.experiment.storage import Origin, load_analysis, save_analysis
 from engine.flags import FlagStore
 from engine.migration.storage import load_report
-from engine.present.report import build_report
-from engine.present.report_blocks import Cards, Heading, Points, Statement, Table, Words
-from engine.present.report_html import render_html
-from engine.present.report_sections import SECTIONS, SectionChoice, parse_sections
+from engine.present.report.blocks import Cards, Heading, Points, Statement, Table, Words
+from engine.present.report.building import build_report
+from engine.present.report.html import render_html
+from engine.present.report.sections import SECTIONS, SectionChoice, parse_sections
 from engine.rollout import RolloutControl
 from engine.tradeoff import load_sweep, summarize
 from engine.tradeoff.panels import explore
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.embeddings import EmbeddingSet
-    from engine.present.report_blocks import Report
+    from engine.present.report.blocks import Report
     from engine.workspace import Run, Workspace
 
 

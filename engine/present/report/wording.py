@@ -12,7 +12,7 @@ from engine.errors import printable
 from engine.experiment.wording import signed as signed_percent
 
 if TYPE_CHECKING:
-    from engine.present.report_blocks import Column, Form, Value
+    from engine.present.report.blocks import Column, Form, Value
     from engine.tradeoff.results import Interval
 
 NOTHING = "–"

@@ -8,14 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, get_args
 
 from engine.errors import InputError, ParameterError
-from engine.present.report_html import render_html
-from engine.present.report_markdown import render_markdown
-from engine.present.report_tables import TABLE_FORMATS, table_bytes
+from engine.present.report.html import render_html
+from engine.present.report.markdown import render_markdown
+from engine.present.report.tables import TABLE_FORMATS, table_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.present.report_blocks import Report
+    from engine.present.report.blocks import Report
 
 ReportFormat = Literal["html", "markdown"]
 REPORT_FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)

@@ -12,9 +12,9 @@ from engine.charts import migration as migration_charts
 from engine.charts import rollout as rollout_charts
 from engine.charts import rollout_metrics as metric_charts
 from engine.experiment.wording import as_start
-from engine.present.report_blocks import Chart, Column, Heading, Points, Statement, Table, Words
-from engine.present.report_decision import migrated
-from engine.present.report_wording import iso_moment, moment
+from engine.present.report.blocks import Chart, Column, Heading, Points, Statement, Table, Words
+from engine.present.report.decision import migrated
+from engine.present.report.wording import iso_moment, moment
 from engine.rollout.thresholds import METRIC_NAMES, METRICS
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from engine.experiment.results import Analysis, ArmValue, Estimate
     from engine.migration.results import MigrationReport, Pass
-    from engine.present.report_blocks import Block, Form
-    from engine.present.report_sources import Experiment, Moved, Ramp, Sources
+    from engine.present.report.blocks import Block, Form
+    from engine.present.report.sources import Experiment, Moved, Ramp, Sources
     from engine.rollout import Incident
     from engine.rollout.thresholds import Metric
 

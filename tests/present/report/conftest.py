@@ -13,8 +13,8 @@ import pytest
 
 from engine.embeddings.embedding_set import Judgements
 from engine.embeddings.samples import synthetic
-from engine.present.report import build_report
-from engine.present.report_html import render_html
+from engine.present.report.building import build_report
+from engine.present.report.html import render_html
 from engine.tradeoff import save_sweep, sweep
 from engine.workspace import Workspace
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.embeddings import EmbeddingSet
-    from engine.present.report_blocks import Report
+    from engine.present.report.blocks import Report
     from engine.workspace import Run
 
 MOMENT = datetime(2026, 3, 1, 9, tzinfo=UTC)

@@ -9,9 +9,9 @@ from engine.charts import latency as latency_charts
 from engine.charts import nesting as nesting_charts
 from engine.charts import score_scale as score_charts
 from engine.charts import sweep as sweep_charts
-from engine.present.report_blocks import Chart, Column, Points, Table, Words, intervals, percentiles
-from engine.present.report_sources import refusal
-from engine.present.report_wording import interval_words, written
+from engine.present.report.blocks import Chart, Column, Points, Table, Words, intervals, percentiles
+from engine.present.report.sources import refusal
+from engine.present.report.wording import interval_words, written
 from engine.tradeoff.queries.score_scale import translate_cutoff
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from engine.charts.theme import Palette
-    from engine.present.report_blocks import Block
-    from engine.present.report_sources import Sources
+    from engine.present.report.blocks import Block
+    from engine.present.report.sources import Sources
     from engine.tradeoff.growth.forecast import Forecast
     from engine.tradeoff.latency.results import LatencyResult
     from engine.tradeoff.nesting.diagnosis import Diagnosis

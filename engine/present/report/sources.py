@@ -11,7 +11,7 @@ from engine.experiment import storage as experiments
 from engine.flags.writer import FlagWriter
 from engine.migration.results import RUN_KIND as MIGRATION_KIND
 from engine.migration.storage import load_report
-from engine.present.report_blocks import Words
+from engine.present.report.blocks import Words
 from engine.rollout.history import ROLLOUT_KIND, replay, rollout_events
 from engine.rollout.series import look_series
 from engine.rollout.view import observations_of, view_of, view_status

@@ -7,13 +7,13 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from engine.charts.theme import VERDICTS
-from engine.present.report_blocks import Cards, Chart, Heading, Points, Statement, Table, Words
-from engine.present.report_wording import cell, harmless, moment, sentence
+from engine.present.report.blocks import Cards, Chart, Heading, Points, Statement, Table, Words
+from engine.present.report.wording import cell, harmless, moment, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from engine.present.report_blocks import Block, Column, Report, Section
+    from engine.present.report.blocks import Block, Column, Report, Section
 
 # What means something in CommonMark, in tables, in GitHub's mathematics, or begins an HTML tag or entity.
 _MARKS = re.compile(r"[\\`*_{}\[\]<>|~#$&^]")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.experiment.wording import listed
-from engine.present.report_blocks import Column, Heading, Points, Table, Words
-from engine.present.report_wording import moment
+from engine.present.report.blocks import Column, Heading, Points, Table, Words
+from engine.present.report.wording import moment
 from engine.tradeoff.bootstrap import CONFIDENCE
 from engine.tradeoff.panels import panel
 from engine.tradeoff.verdicts import MIN_QUERIES
@@ -14,8 +14,8 @@ from engine.tradeoff.verdicts import MIN_QUERIES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from engine.present.report_blocks import Block
-    from engine.present.report_sources import Sources
+    from engine.present.report.blocks import Block
+    from engine.present.report.sources import Sources
     from engine.workspace import Run
 
 _METRICS = {"cosine": "cosine similarity", "ip": "the inner product", "l2": "Euclidean distance"}

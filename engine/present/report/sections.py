@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import ParameterError
-from engine.present import report_decision, report_measured, report_method, report_shipping, report_storage
-from engine.present.report_comparison import comparison
-from engine.present.report_wording import harmless
+from engine.present.report import decision, measured, method, shipping, storage
+from engine.present.report.comparison import comparison
+from engine.present.report.wording import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.present.report_blocks import Block
-    from engine.present.report_sources import Sources
+    from engine.present.report.blocks import Block
+    from engine.present.report.sources import Sources
 
 _LONGEST_TITLE = 200
 
@@ -62,22 +62,22 @@ class SectionChoice:
 
 
 SECTIONS: tuple[SectionKind, ...] = (
-    SectionKind(key="verdict", title="Verdict", build=report_decision.verdict),
-    SectionKind(key="curves", title="What every dimension keeps", build=report_measured.curves),
+    SectionKind(key="verdict", title="Verdict", build=decision.verdict),
+    SectionKind(key="curves", title="What every dimension keeps", build=measured.curves),
     SectionKind(key="comparison", title="Beside other runs", build=comparison),
-    SectionKind(key="latency", title="Latency", build=report_measured.latency),
-    SectionKind(key="storage", title="Bytes", build=report_storage.storage),
-    SectionKind(key="cost", title="Cost", build=report_decision.cost),
-    SectionKind(key="losers", title="Who loses", build=report_decision.losers),
-    SectionKind(key="nesting", title="Does it nest?", build=report_measured.nesting),
-    SectionKind(key="growth", title="As the corpus grows", build=report_measured.growth),
-    SectionKind(key="cutoff", title="Score scale and cut-offs", build=report_measured.cutoff),
-    SectionKind(key="ab", title="A/B tests", build=report_shipping.experiments),
-    SectionKind(key="rollout", title="Rollout", build=report_shipping.rollouts),
-    SectionKind(key="migration", title="Migration", build=report_shipping.migrations),
-    SectionKind(key="method", title="Method", build=report_method.method),
-    SectionKind(key="provenance", title="Seeds, digests and machine", build=report_method.provenance),
-    SectionKind(key="assumptions", title="Assumptions and limits", build=report_method.assumptions),
+    SectionKind(key="latency", title="Latency", build=measured.latency),
+    SectionKind(key="storage", title="Bytes", build=storage.storage),
+    SectionKind(key="cost", title="Cost", build=decision.cost),
+    SectionKind(key="losers", title="Who loses", build=decision.losers),
+    SectionKind(key="nesting", title="Does it nest?", build=measured.nesting),
+    SectionKind(key="growth", title="As the corpus grows", build=measured.growth),
+    SectionKind(key="cutoff", title="Score scale and cut-offs", build=measured.cutoff),
+    SectionKind(key="ab", title="A/B tests", build=shipping.experiments),
+    SectionKind(key="rollout", title="Rollout", build=shipping.rollouts),
+    SectionKind(key="migration", title="Migration", build=shipping.migrations),
+    SectionKind(key="method", title="Method", build=method.method),
+    SectionKind(key="provenance", title="Seeds, digests and machine", build=method.provenance),
+    SectionKind(key="assumptions", title="Assumptions and limits", build=method.assumptions),
 )
 """Every section, in the order of a report that chooses nothing."""
 

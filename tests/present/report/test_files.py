@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InputError, ParameterError
-from engine.present.report_blocks import Column, Report, Section, Table
-from engine.present.report_files import check_report_files, report_format, write_report, write_tables
+from engine.present.report.blocks import Column, Report, Section, Table
+from engine.present.report.files import check_report_files, report_format, write_report, write_tables
 
 EMPTY = Report(
     title="t",

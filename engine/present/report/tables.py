@@ -9,14 +9,14 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from engine.errors import ParameterError
 from engine.experiment.event_files import defused
-from engine.present.report_wording import LONGEST_KEPT, harmless
+from engine.present.report.wording import LONGEST_KEPT, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
 
-    from engine.present.report_blocks import Column, Report, Table, Value
+    from engine.present.report.blocks import Column, Report, Table, Value
 
 TableFormat = Literal["csv", "parquet"]
 TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
