@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from engine.errors import EngineError
-from pages.shell import kill_banner
+from pages.shell import kill_banner, trouble
 from pages.shell.frame import navigation, page_config
-from pages.shell.text import sentence
 
 page_config()
 page = navigation()
@@ -15,4 +12,4 @@ try:
     kill_banner.show(page.url_path)
     page.run()
 except EngineError as error:  # what no part of the page expected, such as a database that got locked or damaged
-    st.error(sentence(error))
+    trouble.show(error)
