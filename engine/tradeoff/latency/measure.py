@@ -11,6 +11,7 @@ import numpy as np
 from engine.progress import ignore_progress, never_cancelled, stop_if
 from engine.scoring import nested_topk, usable_processors
 from engine.scoring.blas import blas_thread_count, one_blas_thread
+from engine.scoring.memory import usable_memory_bytes
 from engine.tradeoff.bootstrap import bootstrap_means
 from engine.tradeoff.latency.exact_answer import ExactAnswer
 from engine.tradeoff.latency.hnsw import CONNECTIVITY, EFS, EXPANSION_ADD, EfChoice, choose_ef
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     Float32 = npt.NDArray[np.float32]
     Int64 = npt.NDArray[np.int64]
 
-MEMORY_LIMIT_BYTES = 4 << 30
+_MOST_MEMORY_BYTES = 4 << 30
 
 _CALL_MS = 3.0  # of work a call of a serving thread: long beside what a call costs, short beside the measurement
 _MOST_A_CALL = 64
@@ -60,7 +61,7 @@ def measure_latency(
     target_recall: float = 0.95,
     efs: Sequence[int] = EFS,
     throughput_seconds: float = 0.1,
-    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    memory_limit_bytes: int | None = None,
     max_rows: int = MAX_ROWS,
     seed: int = 0,
     clock: Callable[[], int] = time.perf_counter_ns,
@@ -74,7 +75,7 @@ def measure_latency(
     of the exact answer at the same dimension, and the others are timed (p99 has an interval from 368 timed queries on).
     All paths serve the same documents, so that their points compare: a sample of at most `max_rows` where HNSW is among
     them, and of what fits `memory_limit_bytes` (every truncated copy is held at once, since the configurations take
-    turns). `clock` is in nanoseconds.
+    turns): 4 GiB unless given, or half of what this process may use where that is less. `clock` is in nanoseconds.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def measure_latency(
         target_recall=target_recall,
         efs=efs,
         throughput_seconds=throughput_seconds,
-        memory_limit_bytes=memory_limit_bytes,
+        memory_limit_bytes=_default_memory() if memory_limit_bytes is None else memory_limit_bytes,
         max_rows=max_rows,
         seed=seed,
         clock=clock,
@@ -107,6 +108,11 @@ def measure_latency(
     result = _result(plan, nested, measured, began)
     progress(1.0, "Done")
     return result
+
+
+def _default_memory() -> int:
+    # Half: the sample that the copies are made from, and what else the process holds, need room as well.
+    return min(_MOST_MEMORY_BYTES, usable_memory_bytes() // 2)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
