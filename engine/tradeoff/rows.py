@@ -11,6 +11,7 @@ import numpy as np
 from engine.embeddings import EmbeddingSet
 from engine.embeddings.paging import blocks
 from engine.errors import ParameterError
+from engine.scoring.memory import usable_memory_bytes
 from engine.scoring.ranking import recall_at
 from engine.seeds import check_seed
 from engine.tradeoff.sweep import check_size
@@ -50,7 +51,9 @@ class MeasuredRows:
 def measured_rows(embedding_set: EmbeddingSet, *, n_queries: int, max_rows: int, seed: int) -> MeasuredRows:
     """Draw seeded samples of at most `n_queries` queries and `max_rows` documents, each in its order.
 
-    A sampled corpus is copied into memory in its own dtype, and takes at most 1 GiB; a whole one is left where it is.
+    A sampled corpus is copied into memory in its own dtype, and takes at most 1 GiB, or an eighth of what this process
+    may use where that is less: what is measured holds copies of it. A whole one is left where it is; one that takes
+    more than a quarter of that memory is sampled as well.
 
     Raises
     ------
@@ -72,9 +75,11 @@ def measured_rows(embedding_set: EmbeddingSet, *, n_queries: int, max_rows: int,
         queries, exclude = queries[drawn], None if exclude is None else exclude[drawn]
         sentences.append(f"A sample of {n_queries:,} of the {embedding_set.n_queries:,} queries was measured.")
     corpus = embedding_set.corpus
-    fits = max(1, _SAMPLE_BYTES // (corpus.itemsize * embedding_set.dim))
-    if embedding_set.n_docs > max_rows:
-        drawn = draw_rows(embedding_set.n_docs, min(max_rows, fits), seed=seed)
+    usable = usable_memory_bytes()
+    fits = max(1, min(_SAMPLE_BYTES, usable // 8) // (corpus.itemsize * embedding_set.dim))
+    most = max_rows if embedding_set.n_docs <= max_rows and corpus.nbytes <= usable // 4 else min(max_rows, fits)
+    if embedding_set.n_docs > most:
+        drawn = draw_rows(embedding_set.n_docs, most, seed=seed)
         corpus, exclude = take_rows(corpus, drawn), rows_within(exclude, drawn)
         sentences.append(f"A sample of {len(drawn):,} of the {embedding_set.n_docs:,} documents was measured.")
     return MeasuredRows(corpus=corpus, queries=queries, exclude=exclude, sentences=tuple(sentences))

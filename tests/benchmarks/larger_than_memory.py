@@ -18,7 +18,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-N_ROWS, DIM, N_QUERIES = 1_048_576, 1024, 100  # 4 GiB of float32
+N_ROWS, DIM, N_QUERIES = 349_526, 3072, 100  # 4 GiB of float32
 LIMIT = 2 << 30
 _CONTROL_GROUPS = Path("/sys/fs/cgroup/memory")
 _BLOCK = 32_768
@@ -105,10 +105,10 @@ def larger_than_memory() -> dict:
         given = [str(corpus), "--queries", str(queries)]
         results: dict = {"corpus_gib": corpus.stat().st_size / (1 << 30), "limit_gib": LIMIT / (1 << 30), "limit": how}
         for name, arguments in (
-            ("sweep", ["sweep", *given, "--dims", "128,256,512"]),
-            ("latency", ["latency", *given, "--dims", "256,1024", "--path", "exact,prefix"]),
+            ("sweep", ["sweep", *given, "--dims", "256,512,768,1536"]),
+            ("latency", ["latency", *given, "--dims", "768,3072", "--path", "exact,prefix"]),
             ("diagnose", ["diagnose", *given]),
-            ("migrate", ["migrate", f"file://{corpus}", f"lancedb://{folder}/lance#docs", "--dims", "256"]),
+            ("migrate", ["migrate", f"file://{corpus}", f"lancedb://{folder}/lance#docs", "--dims", "768"]),
         ):
             results[name] = _run(arguments, limit, folder)
             print(name, results[name], file=sys.stderr)  # noqa: T201  # what a person sees meanwhile

@@ -21,6 +21,7 @@ from engine.migration.stores.failures import existing_table, no_moments
 from engine.migration.stores.lance_table import DISTANCES, connect, open_table, reported, schema_of, tables_in
 from engine.migration.stores.protocol import Batch, IndexSpec, SearchAnswer, StoreInfo, Written
 from engine.progress import Cancelled, Progress, ignore_progress, never_cancelled, stop_if
+from engine.scoring.memory import usable_memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from engine.migration.stores.urls import StoreUrl
 
 _ROWS_A_FETCH = 4096
+_LEAST_ROWS_A_GRAPH, _MOST_ROWS_A_GRAPH = 10_000, 1 << 20
 _QUERIES_AT_ONCE = 64
 _LEAST_EF = 64
 _AT_ONCE = timedelta(milliseconds=1)
@@ -254,7 +256,12 @@ class LanceStore:
             progress(0.1, "Building the index")
             if opened.index() is None and opened.table.count_rows():
                 distance = DISTANCES[opened.notes.metric or "cosine"]
-                config = HnswFlat(distance_type=distance, m=spec.m, ef_construction=spec.ef_construction)
+                config = HnswFlat(
+                    distance_type=distance,
+                    m=spec.m,
+                    ef_construction=spec.ef_construction,
+                    target_partition_size=_rows_a_graph(opened.dim, spec.m),
+                )
                 opened.table.create_index(opened.layout.vector, config=config)
             progress(1.0, "The index is built")
             return opened.index()
@@ -299,6 +306,12 @@ class LanceStore:
         if layout.payload and not layout.is_json:
             raise StoreError(f"{self._url.table}: rows of a table with several payload columns cannot be replaced")
         return checks.completed(batch, self.fetch(batch.ids))
+
+
+def _rows_a_graph(dim: int, m: int) -> int:
+    """Return how many rows share a graph: as many as LanceDB puts into one, or what the memory allows to be built."""
+    bytes_a_row = 4 * dim + 16 * m  # the vector, and twice m links of 8 bytes
+    return max(_LEAST_ROWS_A_GRAPH, min(_MOST_ROWS_A_GRAPH, usable_memory_bytes() // (8 * bytes_a_row)))
 
 
 def _search_group(
