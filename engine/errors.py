@@ -13,11 +13,13 @@
     │   ├── RunNotFoundError        no such run or data set
     │   ├── JobNotFoundError        no such job of this owner
     │   └── ConflictError           somebody else changed the same thing in between
+    ├── AccessError                 who asks has no role that may do this
     ├── FlagError                   a flag, variant or flag file cannot be what was asked
     ├── RolloutError                a rollout cannot take this step now
     ├── StoreError                  a vector database cannot do what was asked
     │   └── StoreUnavailableError   it cannot be reached now; the same call may succeed later
     ├── MigrationError              a migration cannot go on
+    ├── ClusterError                a cluster of machines cannot do what was asked
     └── CancelledError              the user asked the work to stop
 
 A message is one sentence of three parts: the rule, what was found, and a hint what to do.
@@ -33,12 +35,13 @@ if TYPE_CHECKING:
 
 _LONGEST_FOUND = 200
 # Control, bidi and line-separator characters could forge a second message in a log or a terminal.
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
+_SURROGATES = re.compile("[\ud800-\udfff]")  # half a pair: no file, terminal or page can hold it
 
 
 def printable(text: object, *, longest: int = _LONGEST_FOUND) -> str:
     """Return `text` on one line, without control or bidi characters, at most `longest` characters long."""
-    line = _UNPRINTABLE.sub(" ", str(text)).strip()
+    line = _SURROGATES.sub("\ufffd", _UNPRINTABLE.sub(" ", str(text))).strip()
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
@@ -51,15 +54,25 @@ class EngineError(Exception):
 
     def __init__(self, rule: str, *, found: object = None, hint: str | None = None) -> None:
         self.rule = printable(rule, longest=400)
-        self.found = None if found is None else printable(found)
+        self.found = None if found is None else printable(found) or ("nothing visible" if str(found) else "nothing")
         self.hint = None if hint is None else printable(hint, longest=400)
         super().__init__(self._sentence())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # An error crosses to another process as it is, whatever the arguments of its class are.
+        return _as_it_was, (type(self), self.args, self.__dict__)
 
     def _sentence(self) -> str:
         sentence = self.rule if self.found is None else f"{self.rule}; found {self.found}"
         if self.hint is None:
             return sentence
         return f"{sentence}. {self.hint.rstrip('.')}."
+
+
+def _as_it_was(kind: type[EngineError], args: tuple[object, ...], state: dict[str, object]) -> EngineError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(EngineError, ValueError):
@@ -124,6 +137,10 @@ class ConflictError(WorkspaceError):
     """Somebody else changed the same thing since it was read; nothing was changed."""
 
 
+class AccessError(EngineError):
+    """Who asks has no role that may do this; nothing was changed."""
+
+
 class FlagError(EngineError):
     """A flag, a variant or a flag file cannot be what was asked."""
 
@@ -142,6 +159,10 @@ class StoreUnavailableError(StoreError):
 
 class MigrationError(EngineError):
     """A migration cannot go on."""
+
+
+class ClusterError(EngineError):
+    """A cluster of machines cannot do what was asked: nobody answers, or its workers cannot do this work."""
 
 
 class CancelledError(EngineError):

@@ -6,10 +6,11 @@ is restored: whoever stops everything stops what comes in a moment later too.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.errors import FlagError, WorkspaceError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from engine.flags.importing import ImportedFlags
     from engine.flags.model import Flag
-    from engine.workspace import AuditCheck, AuditEvent, JsonValue, Ledger, Workspace
+    from engine.workspace import AuditCheck, AuditEvent, Identity, JsonValue, Ledger, Workspace
 
 KILL_WORD = "kill"
 RESTORE_WORD = "restore"
@@ -66,6 +67,16 @@ class FlagCheck:
     file_agrees: bool
 
 
+@dataclass(eq=False, kw_only=True)
+class _Memory:
+    """What one process knows of the flags, whoever asks."""
+
+    refreshing: threading.Lock = field(default_factory=threading.Lock)
+    problem: str | None = None
+    snapshot: FlagSnapshot
+    checked_at: float
+
+
 class FlagStore:
     """The flags of `workspace`; safe to share between threads, and any number of processes may have one each.
 
@@ -80,15 +91,33 @@ class FlagStore:
         self, workspace: Workspace, *, refresh_s: float = 0.2, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._workspace = workspace
+        # What nobody asked for, such as mending the file, is done whoever looks at the flags.
+        self._own = workspace.by_itself()
         self._file = FlagFile(workspace.folder, workspace_id=workspace.id)
         self._refresh_s = refresh_s
         self._clock = clock
-        self._refreshing = threading.Lock()
-        self.problem: str | None = None
         self._make_standard_flags()
-        self.opened = self._open_file()
-        self._snapshot = self._load()
-        self._checked_at = clock()
+        self.opened, problem = self._open_file()
+        self._memory = _Memory(snapshot=self._load(), checked_at=clock(), problem=problem)
+
+    def acting_as(self, identity: Identity) -> FlagStore:
+        """Return a store on the same memory that changes what `identity` may change. It is light; raises AccessError.
+
+        See `engine.workspace.Workspace.acting_as`.
+        """
+        bound = copy.copy(self)
+        bound._workspace = self._workspace.acting_as(identity)  # noqa: SLF001  # a copy of this very object
+        return bound
+
+    @property
+    def problem(self) -> str | None:
+        """Why the database did not answer or the file could not be written, None when all is well."""
+        return self._memory.problem
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace whose flags these are."""
+        return self._workspace
 
     @property
     def path(self) -> Path:
@@ -102,13 +131,14 @@ class FlagStore:
 
     def snapshot(self) -> FlagSnapshot:
         """Return every flag as it is now, at most `refresh_s` seconds old."""
-        age = self._clock() - self._checked_at
-        if age >= self._refresh_s and self._refreshing.acquire(blocking=False):
+        memory = self._memory
+        age = self._clock() - memory.checked_at
+        if age >= self._refresh_s and memory.refreshing.acquire(blocking=False):
             try:
-                self._refresh()
+                self._refresh(memory)
             finally:
-                self._refreshing.release()
-        return self._snapshot
+                memory.refreshing.release()
+        return memory.snapshot
 
     def flags(self) -> tuple[Flag, ...]:
         """Return every flag as it is defined, ordered by key."""
@@ -231,8 +261,8 @@ class FlagStore:
         try:
             return self._publish()
         finally:
-            with suppress(WorkspaceError), self._refreshing:
-                self._snapshot = self._load()
+            with suppress(WorkspaceError), self._memory.refreshing:
+                self._memory.snapshot = self._load()
 
     def check(self) -> FlagCheck:
         """Check the whole audit log and the flag file, and rebuild the file where it is not as it must be."""
@@ -250,7 +280,7 @@ class FlagStore:
         problem, kept_as, known = "", None, ""
         for _ in range(_MOST_ATTEMPTS):
             # Whoever holds the lock reads the newest state, so no older one is ever written after it.
-            with self._workspace.recording() as ledger:
+            with self._own.recording() as ledger:
                 found, document = self._file.found(), self._live(ledger)
                 if found.problem and found.sha256 != known:
                     problem, known, kept_as = found.problem, found.sha256, self._file.keep_aside()
@@ -278,12 +308,11 @@ class FlagStore:
                 return PublishReport(path=self.path, audit_seq=ledger.audit_seq, is_written=False)
         return self._publish()
 
-    def _open_file(self) -> PublishReport | None:
+    def _open_file(self) -> tuple[PublishReport | None, str | None]:
         try:
-            return self._publish_where_needed()
+            return self._publish_where_needed(), None
         except WorkspaceError as error:
-            self.problem = str(error)
-            return None
+            return None, str(error)
 
     def _live(self, ledger: Ledger) -> dict[str, JsonValue]:
         writer = FlagWriter(ledger)
@@ -299,22 +328,22 @@ class FlagStore:
                 writer.flags(), writer.parts or FileParts(), killed=writer.killed, audit_seq=ledger.audit_seq
             )
 
-    def _refresh(self) -> None:
+    def _refresh(self, memory: _Memory) -> None:
         try:
-            if self._workspace.audit_head() != self._snapshot.audit_seq:
-                self._snapshot = self._load()
+            if self._workspace.audit_head() != memory.snapshot.audit_seq:
+                memory.snapshot = self._load()
                 # Whoever made the change publishes it, unless it died, or has another folder on the same database.
                 self._publish_where_needed()
-            self.problem = None
+            memory.problem = None
         except WorkspaceError as error:
-            self.problem = str(error)
-        self._checked_at = self._clock()
+            memory.problem = str(error)
+        memory.checked_at = self._clock()
 
     def _make_standard_flags(self) -> None:
         with self._workspace.records() as ledger:
             if FlagWriter(ledger).parts is not None:
                 return
-        with self._workspace.recording() as ledger:
+        with self._own.recording() as ledger:
             writer = FlagWriter(ledger)
             if writer.parts is None:  # another process may have been faster
                 writer.put_parts(FileParts(), actor=_NOBODY, action="begin")

@@ -34,6 +34,10 @@ class FlagWriter:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
+    def by_itself(self) -> FlagWriter:
+        """Return this writer bound to nobody; see `engine.workspace.Ledger.by_itself`."""
+        return FlagWriter(self._ledger.by_itself())
+
     def flags(self) -> tuple[Flag, ...]:
         """Return every flag, ordered by key."""
         return tuple(_flag_of(record) for record in self._ledger.all(FLAG_KIND))
@@ -151,7 +155,7 @@ class FlagWriter:
         body = {
             "is_on": is_on,
             "at": self._ledger.now.isoformat(),
-            "actor": actor,
+            "actor": self._ledger.who(actor),
             "reason": printable(reason, longest=2000),
         }
         self._ledger.put(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import WorkspaceError
@@ -14,7 +15,7 @@ from engine.migration.dual_settings import DualSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.workspace import Workspace
+    from engine.workspace import Identity, Workspace
 
 _KIND = "dual search"
 _REFRESH_S = 0.2
@@ -26,6 +27,15 @@ class StoredSettings:
 
     settings: DualSettings
     version: int
+
+
+@dataclass(eq=False, kw_only=True)
+class _Memory:
+    """The settings as one process knows them, whoever asks."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    current: DualSettings
+    looked_at: float
 
 
 class DualControl:
@@ -45,18 +55,23 @@ class DualControl:
     ) -> None:
         self._workspace, self._key = workspace, key
         self._refresh_s, self._clock = refresh_s, clock
-        self._lock = threading.Lock()
-        self._current = self.stored().settings
-        self._looked_at = clock()
+        self._memory = _Memory(current=self.stored().settings, looked_at=clock())
+
+    def acting_as(self, identity: Identity) -> DualControl:
+        """Return a control on the same memory that changes what `identity` may change. Raises AccessError."""
+        bound = copy.copy(self)
+        bound._workspace = self._workspace.acting_as(identity)  # noqa: SLF001  # a copy of this very object
+        return bound
 
     def __call__(self) -> DualSettings:
         """Return the settings that hold now."""
-        with self._lock:
-            if self._clock() - self._looked_at >= self._refresh_s:
+        memory = self._memory
+        with memory.lock:
+            if self._clock() - memory.looked_at >= self._refresh_s:
                 with suppress(WorkspaceError):  # a search must not fail because the workspace is locked or away
-                    self._current = self.stored().settings
-                self._looked_at = self._clock()
-            return self._current
+                    memory.current = self.stored().settings
+                memory.looked_at = self._clock()
+            return memory.current
 
     def stored(self) -> StoredSettings:
         """Return the settings as the workspace has them, with their version; the defaults before the first change."""
@@ -82,6 +97,6 @@ class DualControl:
                 action="change dual search",
                 reason=reason,
             )
-        with self._lock:
-            self._current, self._looked_at = settings, self._clock()
+        with self._memory.lock:
+            self._memory.current, self._memory.looked_at = settings, self._clock()
         return StoredSettings(settings=settings, version=record.version)

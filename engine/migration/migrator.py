@@ -98,6 +98,7 @@ class Migrator:
         job = self.record.read()
         if job is not None and job.state == "done" and job.run_id is not None:
             return load_report(self._workspace, job.run_id)
+        self._workspace.check_access("migration", "start migration")  # before anything is asked of the stores
         # At the start a store that is away is a mistake to be told at once; a connection from before may be stale.
         patience = self._patience(cancelled, progress, most_s=_START_S)
         info = patience.call(self._source.describe)
@@ -133,6 +134,7 @@ class Migrator:
 
     def discard(self, *, typed: str) -> None:
         """Drop the target that this migration made; `typed` is its table's name. Raises MigrationError."""
+        self._workspace.check_access("migration", "drop target")
         job = self.record.read()
         if job is None or not job.made_target or not is_ours(self._target, self.job_id):
             raise MigrationError("only an unfinished target that this migration made can be dropped")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engine.rollout.schedule import Schedule
     from engine.rollout.status import RolloutStatus
     from engine.rollout.view import View
-    from engine.workspace import Ledger, Workspace
+    from engine.workspace import Identity, Ledger, Workspace
 
 ROLL_BACK_WORD = "roll back"
 """What must be typed to roll back."""
@@ -65,6 +65,13 @@ class RolloutControl:
         self.workspace = workspace
         self._flags = flags
 
+    def acting_as(self, identity: Identity) -> RolloutControl:
+        """Return a control that takes the steps `identity` may take; those of the monitor and the schedule stay theirs.
+
+        Raises AccessError; see `engine.workspace.Workspace.acting_as`.
+        """
+        return RolloutControl(self.workspace.acting_as(identity), self._flags.acting_as(identity))
+
     def create(
         self,
         key: str,
@@ -95,7 +102,7 @@ class RolloutControl:
         ParameterError
             When a text is too long.
         """
-        with self._writing() as (ledger, writer):
+        with self._writing("create") as (ledger, writer):
             flag = self._flags.in_ledger(ledger).flag(flag_key)
             growing, control = _variants(flag, treatment)
             present = None if flag.split is None else flag.split.hash_key
@@ -203,7 +210,7 @@ class RolloutControl:
 
     def discard(self, key: str, *, actor: str, expected_version: int | None = None, reason: str = "") -> None:
         """Remove a draft. Raises RolloutError for a rollout that has started."""
-        with self._writing() as (_, writer):
+        with self._writing("discard") as (_, writer):
             writer.discard(key, expected_version=expected_version, actor=actor, reason=reason)
 
     def observe(self, key: str, observed: Sequence[Observation], *, actor: str) -> Observed:
@@ -213,7 +220,7 @@ class RolloutControl:
         alert pauses the rollout, and a rollback threshold rolls it back, cuts the flag to its safe variant and opens an
         incident. Raises as `RolloutWriter.observe`.
         """
-        with self._writing() as (ledger, writer):
+        with self._writing("observe") as (ledger, writer):
             n_new = writer.observe(key, observed, actor=actor)
             status = self._seen(ledger, writer.settle(key))
         return Observed(n_new=n_new, n_known=len(observed) - n_new, status=status)
@@ -285,7 +292,7 @@ class RolloutControl:
 
     def close_incident(self, incident_key: str, *, note: str, actor: str) -> None:
         """Close an incident with what was found out. Raises RolloutError, ConflictError, ParameterError."""
-        with self._writing() as (ledger, _):
+        with self._writing("close incident") as (ledger, _):
             close_incident(ledger, incident_key, note=note, actor=actor, at=ledger.now)
 
     def _take(
@@ -301,7 +308,7 @@ class RolloutControl:
         thresholds: Thresholds | None = None,
         is_automatic: bool | None = None,
     ) -> RolloutStatus:
-        with self._writing() as (ledger, writer):
+        with self._writing(action) as (ledger, writer):
             writer.take(
                 key,
                 action,
@@ -316,8 +323,13 @@ class RolloutControl:
             return self._seen(ledger, writer.view(key))
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[Ledger, RolloutWriter]]:
-        """Open one transaction, and bring the flag file up to date when it is kept and moved a flag."""
+    def _writing(self, action: str | None = None) -> Iterator[tuple[Ledger, RolloutWriter]]:
+        """Open one transaction, and bring the flag file up to date when it is kept and moved a flag.
+
+        Whoever may not take `action` hears that first, whatever else stands against it.
+        """
+        if action is not None:
+            self.workspace.check_access(ROLLOUT_KIND, action)
         with self.workspace.recording() as ledger:
             writer = self._writer(ledger)
             yield ledger, writer

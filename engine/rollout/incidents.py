@@ -86,7 +86,7 @@ def close_incident(ledger: Ledger, key: str, *, note: str, actor: str, at: datet
         raise RolloutError("no such incident", found=key)
     if not present.is_open:
         raise ConflictError("the incident is closed already", found=f"{key}, by {present.closed_by}")
-    ledger.append(INCIDENT_STREAM, f"{key}/closed", {"closes": key, "by": actor, "note": note}, at=at)
+    ledger.append(INCIDENT_STREAM, f"{key}/closed", {"closes": key, "by": ledger.who(actor), "note": note}, at=at)
     ledger.note("rollout", present.rollout_key, actor=actor, action="close incident", reason=note)
 
 

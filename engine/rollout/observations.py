@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -180,7 +180,9 @@ def check_not_future(observation: Observation, now: datetime) -> None:
 
 
 def _check_finite(value: object, what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # The comparison is false for NaN, and takes whole numbers that no float can hold.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    if not is_number:
         raise ParameterError(f"{what} must be a finite number", found=repr(value))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -170,7 +170,9 @@ def _exact(stage: Stage) -> Stage:
 
 
 def _check_number(value: object, what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # The comparison is false for NaN, and takes whole numbers that no float can hold.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    if not is_number:
         raise ParameterError(f"{what} must be a finite number", found=repr(value))
 
 

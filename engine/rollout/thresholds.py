@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -35,7 +35,8 @@ def _check_whole(value: object, what: str, *, low: int, high: int) -> None:
 def _check_number(
     value: Any, what: str, *, low: float, high: float, is_open: bool = False, may_be_low: bool = False
 ) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # The comparison is false for NaN, and takes whole numbers that no float can hold.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if not is_number or not low <= value <= high or (value == low and not may_be_low) or (value == high and is_open):
         ends = "at least" if may_be_low else "above"
         raise ParameterError(

@@ -64,7 +64,7 @@ class RolloutWriter:
         at = self._ledger.now
         if rollout.is_simulated:
             at = begin_clock(self._ledger, rollout.key, at=at, actor=actor)
-        draft = replace(rollout, created_at=at, changed_at=at, changed_by=actor)
+        draft = replace(rollout, created_at=at, changed_at=at, changed_by=self._ledger.who(actor))
         self._ledger.put(
             ROLLOUT_KIND,
             draft.key,
@@ -130,7 +130,7 @@ class RolloutWriter:
         step = Step(
             action=action,
             at=view.now,
-            actor=actor,
+            actor=self._ledger.who(actor),
             reason=reason,
             override=override,
             gate=view.gate,
@@ -175,12 +175,14 @@ class RolloutWriter:
 
     def settle(self, key: str) -> View:
         """Take every step that the rollout takes by itself now: roll back, pause, or go on when it is automatic."""
+        alone = RolloutWriter(self._ledger.by_itself(), self._flags.by_itself())  # whoever happens to look at it
         for _ in range(_MOST_STEPS):
             view = self.view(key)
             step = due_step(view)
             if step is None:
                 return view
-            self._take(view, step)
+            alone._take(view, step)
+            self.has_moved_a_flag |= alone.has_moved_a_flag
         return self.view(key)
 
     def _take(self, view: View, step: Step) -> None:

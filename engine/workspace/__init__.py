@@ -4,30 +4,45 @@ Everything that outlives a process is here: a database (SQLite in the workspace 
 files beside it.
 """
 
+from engine.workspace.access import LEAST_ROLES, Identity, Role, check_access, least_role, may
 from engine.workspace.audit import AuditCheck, AuditEvent
+from engine.workspace.bound_jobs import BoundJobs
 from engine.workspace.datasets import StoredDataset
 from engine.workspace.environment import Blas, Environment, environment
 from engine.workspace.jobs import Job, JobRunner, JobState
 from engine.workspace.plain import JsonValue, plain_json
+from engine.workspace.policy import AccessPolicy
 from engine.workspace.records import Entry, Ledger, Record
+from engine.workspace.roles import Access, ListedRole, RoleList
 from engine.workspace.runs import Run
 from engine.workspace.store import Workspace
 
 __all__ = [
+    "LEAST_ROLES",
+    "Access",
+    "AccessPolicy",
     "AuditCheck",
     "AuditEvent",
     "Blas",
+    "BoundJobs",
     "Entry",
     "Environment",
+    "Identity",
     "Job",
     "JobRunner",
     "JobState",
     "JsonValue",
     "Ledger",
+    "ListedRole",
     "Record",
+    "Role",
+    "RoleList",
     "Run",
     "StoredDataset",
     "Workspace",
+    "check_access",
     "environment",
+    "least_role",
+    "may",
     "plain_json",
 ]

@@ -53,7 +53,7 @@ def decode(
     known = {part.__name__: part for part in (kind, *parts)}
     try:
         result = _decoded(document, arrays, known)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise _unreadable() from error
     if not isinstance(result, kind):
         raise _unreadable()
@@ -113,4 +113,7 @@ def _decoded(value: Any, arrays: Mapping[str, npt.NDArray[Any]], known: Mapping[
     if "array" in value:
         return arrays[value["array"]]
     values = [_decoded(item, arrays, known) for item in value["values"]]
-    return np.array(values, dtype=np.dtype(value["dtype"])).reshape(value["shape"])
+    kind = np.dtype(value["dtype"])
+    if kind.kind not in _INLINE_KINDS or len(values) > _INLINE_ELEMENTS:  # texts and objects of any width would be next
+        raise ValueError("an array within a document is of a few numbers")
+    return np.array(values, dtype=kind).reshape(value["shape"])

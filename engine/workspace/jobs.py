@@ -16,10 +16,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine.errors import CancelledError, EngineError, JobNotFoundError, ParameterError, WorkspaceError, printable
 from engine.progress import Cancelled, Progress
+from engine.workspace.bound_jobs import BoundJobs
+
+if TYPE_CHECKING:
+    from engine.workspace.access import Identity
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -115,6 +119,10 @@ class JobRunner:
         self._n_idle = 0
         self._closed = False
         _runners.add(self)
+
+    def acting_as(self, identity: Identity | None) -> BoundJobs:
+        """Return these jobs as `identity` may start them; None is the single user."""
+        return BoundJobs(self, identity)
 
     def submit(self, owner: str, label: str, work: Work) -> Job:
         """Queue `work(progress, cancelled)` for `owner` and return its job at once.

@@ -86,6 +86,7 @@ class RunRow(Base):
     summary: Mapped[dict[str, Any]] = mapped_column(JSON)
     files: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     elapsed_s: Mapped[float] = mapped_column(Float)
+    created_by: Mapped[str] = mapped_column(String(200), server_default="")
 
 
 class DatasetRow(Base):

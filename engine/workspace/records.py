@@ -6,6 +6,7 @@ several processes follow one another and what was read inside the block is still
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from engine.errors import ConflictError, ParameterError, WorkspaceError, printable
+from engine.workspace.access import Identity, check_access, stream_kind
 from engine.workspace.audit import AuditEvent, compact_json, event_of, events, last_change, new_event
 from engine.workspace.models import EntryRow, RecordRow, WorkspaceRow
 
@@ -55,15 +57,29 @@ class Entry:
 class Ledger:
     """The records and series of a workspace inside one transaction; `now` is its clock, read once.
 
-    Methods that change something raise WorkspaceError where the transaction only reads.
+    Methods that change something raise WorkspaceError where the transaction only reads. Bound to an `identity`, they
+    raise AccessError for what that person may not do, and write that person's name whatever `actor` says.
     """
 
-    def __init__(self, session: Session, *, clock: Callable[[], datetime], writes: bool) -> None:
+    def __init__(
+        self, session: Session, *, clock: Callable[[], datetime], writes: bool, identity: Identity | None = None
+    ) -> None:
         query = select(WorkspaceRow).with_for_update() if writes else select(WorkspaceRow)
         self._head = session.scalars(query).one()
         self.now = clock()  # after the lock was taken, so that waiting for it does not count
         self._session = session
         self._writes = writes
+        self._identity = identity
+
+    def by_itself(self) -> Ledger:
+        """Return this ledger bound to nobody, for what Dimshift does by itself, whoever happens to look at it."""
+        unbound = copy.copy(self)
+        unbound._identity = None  # noqa: SLF001  # a copy of this very object
+        return unbound
+
+    def who(self, actor: str) -> str:
+        """Return who is written down for a change: the person that this ledger is bound to, else `actor`."""
+        return actor if self._identity is None else self._identity.name
 
     @property
     def audit_seq(self) -> int:
@@ -105,6 +121,7 @@ class Ledger:
         Raises ConflictError that names who changed it when, when it has another one, and ParameterError for bodies
         that are no JSON object.
         """
+        self._check_access(kind, action)
         text = compact_json(dict(body), what=f"{kind} {key}")
         row = self._row_to_change(kind, key, expected_version)
         before = None if row is None else row.body
@@ -126,6 +143,7 @@ class Ledger:
 
         Raises ConflictError when it is not there, or has another version than the expected one.
         """
+        self._check_access(kind, action)
         row = self._row_to_change(kind, key, expected_version)
         if row is None or row.body is None:
             raise self._conflict(kind, key, row, expected="one that is there")
@@ -137,6 +155,7 @@ class Ledger:
         self, kind: str, key: str, *, actor: str, action: str, reason: str = "", evidence: object = None
     ) -> AuditEvent:
         """Write an audit event that changes no record, and return it."""
+        self._check_access(kind, action)
         self._check_writes()
         return self._add_event(kind, key, actor=actor, action=action, reason=reason, evidence=evidence)
 
@@ -145,6 +164,7 @@ class Ledger:
 
         `at` is an aware moment. Raises ConflictError when the stream holds another body under the same key.
         """
+        self._check_access(stream_kind(stream), "append")
         self._check_writes()
         if at.tzinfo is None:
             raise ParameterError("the moment of an entry must carry its time zone", found=at.isoformat())
@@ -181,6 +201,9 @@ class Ledger:
     def last_change(self, kind: str, key: str) -> AuditEvent | None:
         """Return the newest audit event that changed a record, notes left out; None before its first version."""
         return last_change(self._session, kind, key)
+
+    def _check_access(self, kind: str, action: str) -> None:
+        check_access(self._identity, kind, action)
 
     def _check_writes(self) -> None:
         if not self._writes:
@@ -224,7 +247,7 @@ class Ledger:
         row = new_event(
             self._head,
             at=self.now,
-            actor=_name("who changes something", actor, _LONGEST_KEY),
+            actor=_name("who changes something", self.who(actor), _LONGEST_KEY),
             action=_name("an action", action, _LONGEST_WORD),
             kind=_name("the kind of a record", kind, _LONGEST_WORD),
             key=_name("the key of a record", key, _LONGEST_KEY),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ class Run:
     """A finished piece of work, never changed afterwards.
 
     `dataset`, `parameters`, `summary` and `environment` are plain JSON; `array_names` are those that
-    `Workspace.arrays` returns. `created_at` is in UTC.
+    `Workspace.arrays` returns. `created_at` is in UTC. `created_by` is the person who was signed in, else the login
+    name of whoever ran it; empty for runs of a time when that was not kept.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Run:
     summary: dict[str, Any]
     array_names: tuple[str, ...]
     elapsed_s: float
+    created_by: str = ""
 
 
 def new_run_id(moment: datetime) -> str:
@@ -69,8 +71,10 @@ def new_run_row(
     seed: int,
     summary: Mapping[str, object],
     elapsed_s: float,
+    created_by: str,
+    machines: Mapping[str, object] | None = None,
 ) -> RunRow:
-    """Return the row of a new run, without its arrays yet."""
+    """Return the row of a new run, without its arrays yet; `machines` is added to the environment of this process."""
     if not _KIND.fullmatch(kind):
         raise ParameterError("a run's kind is a short lower-case word", found=kind)
     if not 0 <= seed <= _LARGEST_SEED:
@@ -84,9 +88,10 @@ def new_run_row(
         dataset=plain_json(dict(dataset)),
         parameters=plain_json(dict(parameters)),
         seed=int(seed),
-        environment=plain_json(environment()),
+        environment=plain_json({**asdict(environment()), **(machines or {})}),
         summary=plain_json(dict(summary)),
         elapsed_s=float(elapsed_s),
+        created_by=created_by,
     )
 
 
@@ -108,4 +113,5 @@ def run_of(row: RunRow) -> Run:
         summary=row.summary,
         array_names=tuple(file["name"] for file in row.files),
         elapsed_s=row.elapsed_s,
+        created_by=row.created_by,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import getpass
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -13,8 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from engine.errors import ParameterError, RunNotFoundError, WorkspaceError
+from engine.errors import AccessError, ParameterError, RunNotFoundError, WorkspaceError, printable
 from engine.workspace import audit, database
+from engine.workspace.access import Identity, check_access
 from engine.workspace.artefacts import ArtefactFolders
 from engine.workspace.datasets import (
     checked_sha256,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from engine.workspace.runs import Run
 
 _DEFAULT_FOLDER = ".dimshift"
+_LONGEST_NAME = 200
 
 
 def _utc_now() -> datetime:
@@ -50,6 +54,8 @@ def _utc_now() -> datetime:
 class Workspace:
     """A folder with a database and array files; safe to share between threads and processes.
 
+    `identity` is the person that this handle is bound to, None for the single user who may do everything.
+
     >>> with Workspace.open("somewhere") as workspace:      # doctest: +SKIP
     ...     workspace.runs(kind="sweep")
     """
@@ -57,6 +63,7 @@ class Workspace:
     def __init__(self, folder: Path, engine: Engine, *, workspace_id: str, clock: Callable[[], datetime]) -> None:
         self.folder = folder
         self.id = workspace_id
+        self.identity: Identity | None = None
         self._engine = engine
         self._writer = engine.execution_options(**{database.WRITES: True})
         self._clock = clock
@@ -98,6 +105,31 @@ class Workspace:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
+    def acting_as(self, identity: Identity) -> Workspace:
+        """Return a handle on the same workspace that does what `identity` may do, and writes down that name.
+
+        It is light: make one whenever somebody asks for something. Raises AccessError for a handle that is bound to
+        somebody else already.
+        """
+        if self.identity not in {None, identity}:
+            raise AccessError("one person cannot act as another", found=f"{identity.name}, {identity.role.value}")
+        bound = copy.copy(self)
+        bound.identity = identity
+        return bound
+
+    def by_itself(self) -> Workspace:
+        """Return a handle bound to nobody, for what Dimshift does by itself, whoever happens to look at it."""
+        unbound = copy.copy(self)
+        unbound.identity = None
+        return unbound
+
+    def check_access(self, kind: str, action: str) -> None:
+        """Raise AccessError unless this handle may do `action` to a `kind`; see `engine.workspace.access`.
+
+        Every change asks this by itself. Ask before something outside the workspace is changed, or long work begins.
+        """
+        check_access(self.identity, kind, action)
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Open one consistent view of the database."""
@@ -117,7 +149,7 @@ class Workspace:
         All of it is kept, records and audit events alike, or nothing when an exception leaves the block.
         """
         with self.writing() as session:
-            yield Ledger(session, clock=self._now, writes=True)
+            yield Ledger(session, clock=self._now, writes=True, identity=self.identity)
 
     @contextmanager
     def records(self) -> Iterator[Ledger]:
@@ -162,12 +194,15 @@ class Workspace:
         summary: Mapping[str, object],
         arrays: Mapping[str, npt.NDArray[Any]],
         elapsed_s: float,
+        machines: Mapping[str, object] | None = None,
     ) -> Run:
         """Keep a finished run for good and return it.
 
         The mappings become plain JSON (`plain_json`); ``dataset["sha256"]`` is what `runs` filters on. Array names are
-        lower-case words. Raises WorkspaceError when the disk or database refuses; nothing is kept then.
+        lower-case words. `machines` says on what it was made beside this process. Raises WorkspaceError when the disk
+        or database refuses; nothing is kept then.
         """
+        self.check_access("run", "save")
         row = new_run_row(
             created_at=self._now(),
             kind=kind,
@@ -176,6 +211,8 @@ class Workspace:
             seed=seed,
             summary=summary,
             elapsed_s=elapsed_s,
+            created_by=_login_name() if self.identity is None else self.identity.name,
+            machines=machines,
         )
         row.files = [asdict(file) for file in self._run_folders.write(row.id, arrays)]
         run = run_of(row)
@@ -218,6 +255,7 @@ class Workspace:
         stored one are missing, it takes that one's place. Raises WorkspaceError when the disk or database refuses;
         nothing changes then.
         """
+        self.check_access("data set", "save")
         row = new_dataset_row(embedding_set, created_at=self._now())
         with suppress(RunNotFoundError, WorkspaceError):  # absent, or its files are damaged: then it is stored anew
             present, _ = self._dataset(row.sha256, verify=False)
@@ -256,6 +294,7 @@ class Workspace:
 
     def delete_dataset(self, sha256: str) -> None:
         """Remove a stored data set; runs on it stay. Raises RunNotFoundError."""
+        self.check_access("data set", "remove")
         checked = checked_sha256(sha256)
         with self.writing() as session:
             row = session.get(DatasetRow, checked)
@@ -332,6 +371,14 @@ class Workspace:
     def _column(self, column: Any) -> set[str]:
         with self.reading() as session:
             return set(session.scalars(select(column)))
+
+
+def _login_name() -> str:
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container whose user has no name
+        return "unknown"
+    return printable(name, longest=_LONGEST_NAME).encode("utf-8", "replace").decode()
 
 
 def _made_folder(folder: Path | str) -> Path:

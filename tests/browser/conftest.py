@@ -38,6 +38,7 @@ ARGUMENTS = (
     "--disable-gpu",
 )
 _STARTS_WITHIN_S = 30.0
+_NOT_FOR_APPS = {"DIMSHIFT_DATABASE_URL", "DIMSHIFT_DATA_ROOT", "DIMSHIFT_ADMINS", "DIMSHIFT_WITHOUT_LOGIN"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,18 +116,22 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @contextmanager
-def running_app(folder: Path) -> Iterator[Server]:
-    """Run the app on a free port with its workspace below `folder`."""
+def running_app(
+    folder: Path, *, secrets: Callable[[str], str] | None = None, environment: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """Run the app on a free port with its workspace below `folder`; `secrets` writes secrets.toml for its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "DIMSHIFT_WORKSPACE": str(folder / "workspace")}
-    for name in ("DIMSHIFT_DATABASE_URL", "DIMSHIFT_DATA_ROOT"):
-        environment.pop(name, None)
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_APPS}
+    variables = {**kept, "DIMSHIFT_WORKSPACE": str(folder / "workspace"), **(environment or {})}
     command = [sys.executable, "-m", "pages.shell.serve", "--server.port", str(port), "--server.headless", "true"]
     server = Server(url=f"http://localhost:{port}", workspace=folder / "workspace")
+    if secrets is not None:
+        (folder / "secrets.toml").write_text(secrets(server.url), encoding="utf-8")
+        command += ["--secrets.files", str(folder / "secrets.toml")]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait_for(server, process, folder / "log")
         yield server
@@ -155,7 +160,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 @pytest.fixture(scope="session")
-def app_below() -> Callable[[Path], AbstractContextManager[Server]]:
+def app_below() -> Callable[..., AbstractContextManager[Server]]:
     """Return what runs the app with an empty workspace below a folder, for as long as its block."""
     return running_app
 

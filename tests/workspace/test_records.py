@@ -206,7 +206,7 @@ def test_an_old_workspace_is_brought_up_to_date(tmp_path: Path) -> None:
     engine.dispose()
     with Workspace.open(tmp_path) as workspace:
         assert workspace.id == before
-        assert [run.id for run in workspace.runs()] == ["20261122-153012-1f0c9a2e"]
+        assert [(run.id, run.created_by) for run in workspace.runs()] == [("20261122-153012-1f0c9a2e", "")]
         assert (workspace.audit_head(), workspace.check_audit().is_intact) == (0, True)
         assert _put(workspace).version == 1
         with pytest.raises(IntegrityError, match="rows of runs"), workspace.writing() as session:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from engine.errors import ConflictError
-from engine.workspace import Workspace
+from engine.errors import AccessError, ConflictError
+from engine.workspace import Identity, Role, RoleList, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +89,15 @@ def test_rows_of_the_log_are_refused_to_change(workspace: Workspace, table: str,
         ledger.append("s", "k", {}, at=ledger.now.replace(year=2026))
     with pytest.raises(IntegrityError, match=f"rows of {table} are never changed"), workspace.writing() as session:
         session.connection().exec_driver_sql(statement.format(table))
+
+
+def test_roles_hold_and_runs_carry_who_made_them(workspace: Workspace) -> None:
+    """The column of a run's maker, the list of roles and a refusal are what they are on SQLite."""
+    otto, vera = (Identity(name=f"{role.value}@example.com", role=role) for role in (Role.OPERATOR, Role.VIEWER))
+    made = {"dataset": {}, "parameters": {}, "summary": {}, "arrays": {}, "seed": 0, "elapsed_s": 0.0}
+    run = workspace.acting_as(otto).save_run(kind="sweep", **made)
+    assert workspace.run(run.id).created_by == otto.name
+    with pytest.raises(AccessError):
+        workspace.acting_as(vera).save_run(kind="sweep", **made)
+    RoleList(workspace).set(vera.name, Role.OPERATOR, expected_version=0, actor="shell")
+    assert RoleList(workspace).access(vera.name, session="a").listed == {vera.name: Role.OPERATOR}

@@ -260,7 +260,7 @@ class LanceStore:
                     distance_type=distance,
                     m=spec.m,
                     ef_construction=spec.ef_construction,
-                    target_partition_size=_rows_a_graph(opened.dim, spec.m),
+                    target_partition_size=_rows_a_graph(opened.dim or 1, spec.m),
                 )
                 opened.table.create_index(opened.layout.vector, config=config)
             progress(1.0, "The index is built")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from urllib.parse import SplitResult
 
+    from engine.migration.stores.limits import StoreLimits
     from engine.migration.stores.protocol import StoreKind, VectorStore
 
 Role = Literal["source", "target"]
@@ -132,8 +134,8 @@ def parse_url(url: str) -> StoreUrl:
             found=scheme[1] if scheme and kind is None else None,
             hint=f"Write it as {', '.join(_EXAMPLES.values())}",
         )
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in unquote(url)):
-        raise _bad(kind, "must hold no control characters")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in unquote(url)):
+        raise _bad(kind, "must hold no control characters and nothing that is no text")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -166,12 +168,13 @@ def open_store(
     secrets: StoreSecrets | None = None,
     role: Role | None = None,
     data_root: Path | None = None,
+    limits: StoreLimits | None = None,
     timeout_s: float = 300.0,
 ) -> VectorStore:
     """Return the store that `url` names; nothing is connected or read yet.
 
     `secrets` are taken from the environment for `role` when they are not given; a password within the URL goes first.
-    With `data_root`, files and folders must lie below it. `timeout_s` limits single reads, writes and searches; not
+    With `data_root`, files and folders must lie below it; with `limits`, hosts and paths must be among theirs. `timeout_s` limits single reads, writes and searches; not
     counts and index builds.
 
     Raises
@@ -180,11 +183,15 @@ def open_store(
         When the URL names no store.
     PathError
         When a path leaves `data_root`.
+    AccessError
+        When `limits` do not allow it.
     """
     parsed = url if isinstance(url, StoreUrl) else parse_url(url)
     secrets = secrets or StoreSecrets.from_environment(role)
     if parsed.password is not None:
         secrets = StoreSecrets(password=parsed.password, api_key=secrets.api_key)
+    if limits is not None:
+        limits.check(parsed)
     if parsed.path is not None and data_root is not None:
         _check_below(data_root, parsed.path)
     with _driver_of(parsed.kind):
