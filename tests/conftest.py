@@ -1,19 +1,25 @@
-"""A workspace in which everything has been measured and done, made once for all workers of a run."""
+"""Workspaces in which everything has been measured and done, each made once for all workers of a run."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from engine.embeddings import EmbeddingSet
+    from engine.migration.stores.local_postgres import LocalPostgres
     from engine.workspace import Workspace
 
 HOSTILE = (
@@ -52,29 +58,84 @@ def hostile_set() -> EmbeddingSet:
 
 
 @pytest.fixture(scope="session")
+def _postgresql() -> Iterator[LocalPostgres | None]:
+    if os.environ.get("DIMSHIFT_TEST_POSTGRESQL") != "1":
+        yield None
+        return
+    from engine.migration.stores.local_postgres import start_local_postgres
+
+    # Not below pytest's own folder: as root PostgreSQL runs as another user, whom pytest would lock out of there.
+    with TemporaryDirectory(prefix="dimshift-pg-") as folder, start_local_postgres(Path(folder) / "data") as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(_postgresql: LocalPostgres | None) -> Iterator[str | None]:
+    """Return the URL of a new PostgreSQL database where DIMSHIFT_TEST_POSTGRESQL=1 asks for it, else None for SQLite.
+
+    With it the tests of workspace, flags and rollout run as they are on a real server.
+    """
+    if _postgresql is None:
+        yield None
+        return
+    import psycopg
+
+    host, name = str(_postgresql.socket_folder), f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(host=host, user="postgres", dbname="postgres", autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield f"postgresql://postgres@/{name}?host={quote(host, safe='')}"
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
 def told_workspace(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Return the folder of a workspace with a sweep of `hostile_set`, all panels, cost, A/B, rollouts and a migration.
 
     Making it takes seconds, so the workers of a run share one; nobody writes into it.
     """
+    folder = _made_once("told", _tell, tmp_path_factory, worker_id)
+    return Path(shutil.copytree(folder, tmp_path_factory.getbasetemp() / "told-copy"))
+
+
+@pytest.fixture(scope="session")
+def demonstration_workspace(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return the folder of a workspace with the demonstration of `dimshift demo`, with one panel beside the sweep.
+
+    As above: made once for all workers, and nobody writes into it.
+    """
+    return _made_once("demonstration", _demonstrate, tmp_path_factory, worker_id)
+
+
+def _made_once(
+    name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Path:
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
-    folder, failed = shared / "told", shared / "told-failed"
+    # Made where it stays: the URLs of migrations in it name this very folder.
+    folder, made, failed = (shared / part for part in (name, f"{name}-made", f"{name}-failed"))
     try:
-        os.close(os.open(shared / "told-lock", os.O_CREAT | os.O_EXCL))
+        os.close(os.open(shared / f"{name}-lock", os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         deadline = time.monotonic() + _MADE_WITHIN_S
-        while not folder.exists() and not failed.exists() and time.monotonic() < deadline:
+        while not made.exists() and not failed.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert folder.exists(), "another worker could not make the workspace"
-        return Path(shutil.copytree(folder, base / "told-copy"))
+        assert made.exists(), "another worker could not make the workspace"
+        return folder
     try:
-        _tell(shared / "told-unfinished")
+        make(folder)
     except BaseException:
         failed.touch()
         raise
-    (shared / "told-unfinished").rename(folder)
+    made.touch()
     return folder
+
+
+def _demonstrate(folder: Path) -> None:
+    from engine.present.demonstration import build_demonstration
+    from engine.workspace import Workspace
+
+    with Workspace.open(folder) as workspace:
+        build_demonstration(workspace, panels=("nesting",))
 
 
 def _tell(folder: Path) -> None:
@@ -102,6 +163,7 @@ def _tell(folder: Path) -> None:
         _experiment(workspace, run.id)
         _rollouts(workspace)
         _migration(workspace, folder.parent)
+        _plans(workspace, run.id)
 
 
 def _experiment(workspace: Workspace, sweep_run: str) -> None:
@@ -150,3 +212,12 @@ def _migration(workspace: Workspace, folder: Path) -> None:
         Migrator(
             source, target, settings, workspace=workspace, actor="ann", queries=vectors[:20], predicted=predicted
         ).run()
+
+
+def _plans(workspace: Workspace, sweep_run: str) -> None:
+    from engine.present.plan import PlanInputs, PlanStore, make_plan
+    from engine.present.runbook import RunbookStore
+
+    inputs = PlanInputs(from_dims=16, to_dims=8, owners={"ab-test": HOSTILE[0]}, start="2026-03-02")
+    PlanStore(workspace).save(make_plan(inputs), run_id=sweep_run, expected_version=0, actor="ann", reason=HOSTILE[1])
+    RunbookStore(workspace).tick("scripts", actor="ann", note=HOSTILE[1], about="ramp")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings(monkeypatch: pytest.MonkeyPatch, database_url: str | None) -> None:
     monkeypatch.delenv("DIMSHIFT_WORKSPACE", raising=False)
-    monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
+    monkeypatch.setenv("DIMSHIFT_DATABASE_URL", database_url or "")
 
 
 class Clock:
