@@ -1,15 +1,26 @@
-"""The router: page config, navigation, the kill switch's banner, the chosen page."""
+"""The router: page config, who is signed in, navigation, the kill switch's banner, the chosen page."""
 
 from __future__ import annotations
 
 from engine.errors import EngineError
-from pages.shell import kill_banner, trouble
+from pages.shell import kill_banner, login, services, trouble
 from pages.shell.frame import navigation, page_config
 
 page_config()
-page = navigation()
+failure: EngineError | None = None
 try:
-    kill_banner.show(page.url_path)
-    page.run()
+    who = services.visitor()
+except EngineError as error:
+    who, failure = login.Visitor(asks=True), error
+page = navigation(is_hidden=not who.is_inside, has_login=login.is_configured())
+try:
+    if failure is not None:
+        raise failure
+    if who.is_inside:
+        kill_banner.show(page.url_path)
+        login.show_who(who, log_out=lambda: services.end_session(who))
+        page.run()
+    else:
+        login.show_sign_in(who, log_out=lambda: services.end_session(who))
 except EngineError as error:  # what no part of the page expected, such as a database that got locked or damaged
     trouble.show(error)

@@ -16,11 +16,15 @@ import typer
 
 from engine import __version__, terminal
 from engine.commands.ab import ab_app
+from engine.commands.cluster import Scheduler, parts_of
+from engine.commands.demo import demo
 from engine.commands.flags import flags_app
 from engine.commands.migrate import migrate, search
 from engine.commands.options import Json, Seed, WorkspaceFolder
+from engine.commands.plan import plan
 from engine.commands.report import report, runs
 from engine.commands.rollout import rollout_app
+from engine.commands.runbook import runbook_app
 from engine.embeddings import METRICS, RECIPES, Columns, load
 from engine.embeddings.samples import load_sample
 from engine.errors import EngineError, InputError, ParameterError, VectorError
@@ -47,8 +51,11 @@ app = typer.Typer(
 app.add_typer(ab_app, name="ab")
 app.add_typer(flags_app, name="flags")
 app.add_typer(rollout_app, name="rollout")
+app.add_typer(runbook_app, name="runbook")
+app.command()(demo)
 app.command()(migrate)
 app.command()(search)
+app.command()(plan)
 app.command()(report)
 app.command()(runs)
 
@@ -87,6 +94,10 @@ def _without_a_verb(
 def open_app(
     *,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; 8501 or the next free one.")] = None,
+    address: Annotated[str | None, typer.Option(help="Address to listen on; this machine only without.")] = None,
+    without_login: Annotated[
+        bool, typer.Option("--without-login", help="Let everybody who reaches the address do everything.")
+    ] = False,
     workspace: WorkspaceFolder = None,
 ) -> None:
     """Open the dashboard in the browser."""
@@ -99,10 +110,14 @@ def open_app(
     command = [sys.executable, "-m", "pages.shell.serve"]
     if port is not None:
         command += ["--server.port", str(port)]
+    if address is not None:
+        command += ["--server.address", address]
     # Streamlit reads its configuration from the folder it starts in, so what the caller named is made absolute first.
     environment = os.environ.copy()
     folder = workspace or os.environ.get("DIMSHIFT_WORKSPACE") or ".dimshift"
     environment["DIMSHIFT_WORKSPACE"] = str(Path(folder).absolute())
+    if without_login:
+        environment["DIMSHIFT_WITHOUT_LOGIN"] = "1"
     if data_root := os.environ.get("DIMSHIFT_DATA_ROOT"):
         environment["DIMSHIFT_DATA_ROOT"] = str(Path(data_root).absolute())
     if os.name == "posix":
@@ -162,6 +177,7 @@ def sweep(
     panels: Annotated[
         str | None, typer.Option(help="Also measure panels, as nesting,latency, or all; they go into the JSON.")
     ] = None,
+    scheduler: Scheduler = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write sweep.json and points.csv.")] = None,
     json_file: Json = None,
     workspace: WorkspaceFolder = None,
@@ -169,6 +185,7 @@ def sweep(
 ) -> None:
     """Measure recall and quality at every dimension and recommend the smallest that is safe."""
     from engine import tradeoff
+    from engine.tradeoff.distributed import sweeper
     from engine.tradeoff.export import panel_json
     from engine.tradeoff.panels import explore, panel_keys
     from engine.workspace import Workspace
@@ -178,21 +195,30 @@ def sweep(
     asked_dims, ks = _whole_numbers(dims, "--dims"), _whole_numbers(k, "--k") or ()
     store = Workspace.open(workspace)
     columns = Columns(vector=vector_column, queries=query_column, id=id_column)
-    chosen = _load(corpus, columns, seed=seed, queries=queries, qrels=qrels, metric=metric, recipe=recipe)
-    result = tradeoff.sweep(
-        chosen, asked_dims, ks, metric=_metric(metric), n_queries=n_queries, seed=seed, progress=terminal.show_progress
+    files: dict[str, Any] = {"queries": queries, "qrels": qrels}
+    about: dict[str, Any] = {"metric": _metric(metric), "recipe": _recipe(recipe)}
+    parts = None if scheduler is None else parts_of(corpus, columns=columns, panels=keys, **files, **about)
+    chosen = _load(corpus, columns, seed=seed, **files, **about) if parts is None else None
+    result = sweeper(scheduler)(
+        chosen or parts,
+        asked_dims,
+        ks,
+        metric=_metric(metric),
+        n_queries=n_queries,
+        seed=seed,
+        progress=terminal.show_progress,
     )
     criterion = _criterion(result, target_recall=target_recall, max_ndcg_loss=max_ndcg_loss, judge_at=judge_at)
     summary = tradeoff.summarize(result, criterion)
     run = tradeoff.save_sweep(store, result, criterion=criterion)
     answer = tradeoff.sweep_json(result, summary, run_id=run.id, environment=run.environment)
-    if keys is not None:
+    if keys is not None and chosen is not None:
         answers = explore(store, chosen, result, run_id=run.id, keys=keys, progress=terminal.show_progress)
         answer["panels"] = {key: panel_json(one) for key, one in answers.items()}
     if out is not None:
         terminal.write_folder(out, answer, summary)
     if json_file != "-":
-        terminal.print_sweep(summary, run.id, [*chosen.labels], answer["warnings"])
+        terminal.print_sweep(summary, run.id, [*result.dataset.labels], answer["warnings"])
     terminal.write_json(json_file, answer)
     if summary.recommendation.dim is None:
         raise typer.Exit(TARGET_NOT_MET)

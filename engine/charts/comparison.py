@@ -80,7 +80,7 @@ def difference_chart(found: RunComparison, *, quantity: Quantity, colours: Palet
     figure.update_yaxes(
         range=[min([*drawn, 0.0]) - room, max([*drawn, 0.0]) + room],
         title_text=f"{_name(quantity, found.k)}, less<br>{first}",
-        tickformat="+.2~f",
+        tickformat=".2~f",
     )
     return figure
 

@@ -113,7 +113,7 @@ def _add_cutoffs(figure: go.Figure, translation: CutoffTranslation, *, colours: 
         line={"color": colours.text, "width": 1.5, "dash": "dot"},
         name="production cut-off",
         annotation={
-            "text": f"cut-off in production {translation.cutoff:g}",
+            "text": f"cut-off {translation.cutoff:g}",
             "font": {"size": 12, "color": colours.text, "family": FONT},
             "x": 0,
             "xanchor": "left",

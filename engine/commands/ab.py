@@ -137,6 +137,7 @@ def simulate(
     from engine.commands import ab_options
     from engine.experiment import storage
     from engine.experiment.analysis import analyze as read
+    from engine.experiment.settings import parse_stages
     from engine.experiment.traffic import simulate as make
     from engine.workspace import Workspace
 
@@ -144,7 +145,7 @@ def simulate(
     form = ab_options.event_form(events)
     sizes = {"n_users": users, "queries_per_day": queries_per_day, "n_days": days, "percent": percent}
     traffic = ab_options.traffic_of(
-        preset, control, treatment, fault, ramp=ab_options.stages_of(stages), dim=dim, seed=seed, sizes=sizes
+        preset, control, treatment, fault, ramp=parse_stages(stages or ""), dim=dim, seed=seed, sizes=sizes
     )
     margins = ab_options.margins(margin_ctr, margin_conversion, margin_errors, margin_latency)
     settings = ab_options.settings_of(
@@ -212,6 +213,7 @@ def analyze(
     from engine.experiment import storage
     from engine.experiment.analysis import analyze as read
     from engine.experiment.analysis import analyze_counts
+    from engine.experiment.settings import parse_stages
     from engine.workspace import Workspace
 
     terminal.check_outputs(json_file)
@@ -219,7 +221,7 @@ def analyze(
     given = ab_options.margins(margin_ctr, margin_conversion, margin_errors, margin_latency)
     if margin is not None:
         given[ab_options.metric_of(metric)] = margin
-    ramp, share = ab_options.stages_of(stages), None if percent is None else ab_options.share_of(percent)
+    ramp, share = parse_stages(stages or ""), None if percent is None else ab_options.share_of(percent)
     settings = ab_options.settings_of(given, alpha=alpha, judge=judge, stages=ramp, users_per_day=users_per_day)
     if log is None:
         totals = [ab_options.totals_of(control, "--control"), ab_options.totals_of(treatment, "--treatment")]

@@ -66,22 +66,6 @@ def share_of(percent: float) -> float:
     return percent / 100
 
 
-def stages_of(text: str | None) -> tuple[Stage, ...]:
-    """Return the stages in ``0:5,3:10``: from day 0 on 5 %, from day 3 on 10 %. Raises ParameterError."""
-    if text is None:
-        return ()
-    stages = []
-    for part in text.split(","):
-        day, _, percent = part.partition(":")
-        try:
-            stages.append(Stage(first_day=int(day), treatment_share=float(percent) / 100))
-        except ValueError:
-            raise ParameterError(
-                "--stages takes DAY:PERCENT with commas between", found=text, hint="As 0:5,3:10,7:25"
-            ) from None
-    return tuple(stages)
-
-
 def totals_of(text: str | None, option: str) -> tuple[int, int]:
     """Return events and queries of ``1200/10000``. Raises ParameterError."""
     events, _, queries = (text or "").partition("/")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine import terminal
 from engine.commands import migrate_text
+from engine.commands.interrupting import interruptible
 from engine.commands.options import Actor, Json, Seed, WorkspaceFolder, actor_name
 from engine.errors import CancelledError, MigrationError, ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from engine.migration import Migrator
-    from engine.progress import Cancelled
     from engine.workspace import Workspace
 
 _TARGET_NOT_MET = 3
@@ -113,7 +109,7 @@ def _move(migrator: Migrator, *, resume: bool, catch_up: bool, retry_quarantine:
             found=f"{job.state}{f': {job.reason}' if job.reason else ''}",
         )
     try:
-        with _interruptible() as interrupted:
+        with interruptible() as interrupted:
             if retry_quarantine:
                 moved = migrator.retry_quarantine(cancelled=interrupted)
                 typer.echo(f"Rows of the quarantine that are in the target now: {moved:,}.", err=True)
@@ -129,17 +125,6 @@ def _running() -> tuple[str, ...]:
     from engine.migration.job import RUNNING
 
     return RUNNING
-
-
-@contextmanager
-def _interruptible() -> Iterator[Cancelled]:
-    """Turn Ctrl-C into a wish that is carried out between two batches, so that the record says what happened."""
-    wished = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: wished.set())
-    try:
-        yield wished.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def search(

@@ -51,7 +51,15 @@ def report(
     chosen = () if sections is None else parse_sections(sections)
     others = () if compare is None else tuple(one.strip() for one in compare.split(","))
     try:
-        built = build_report(Workspace.open(workspace), run, sections=chosen, title=title, compared_with=others)
+        built = build_report(
+            Workspace.open(workspace),
+            run,
+            sections=chosen,
+            title=title,
+            compared_with=others,
+            progress=terminal.show_progress,
+        )
+        terminal.show_progress(1.0, "Done")
     except RunNotFoundError as error:
         hint = "A run is stored once it has finished; dimshift runs lists those that are"
         raise RunNotFoundError(error.rule, found=error.found, hint=hint) from None

@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.embeddings.readers.options import FREE_EXPANSION_BYTES, MAX_EXPANSION_RATIO
 from engine.embeddings.readers.parquet_footer import PARQUET_MAGIC, read_footer
 from engine.errors import EngineError, FormatError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from engine.embeddings.readers.source import Source
 
 MOST_ROWS = 100_000_000
-"""Rows of one log: 30 bytes each while it is read."""
+"""Rows of one log."""
 
 LONGEST_TEXT = 4096
 """Bytes of a user id or another text: longer ones are no ids, and could take any amount of memory."""
@@ -30,6 +31,7 @@ _BATCH_ROWS = 1 << 18
 _BLOCK_BYTES = 1 << 22
 _MOST_INFLATED_BYTES = 64 << 30
 _HEADER_BYTES = 1 << 16
+_ROW_BYTES = 30  # of memory that a row takes while its log is read
 _DELIMITERS = ",;\t|"
 
 
@@ -102,6 +104,7 @@ class LogTable:
             n_bytes += batch.nbytes
             if n_bytes > _MOST_INFLATED_BYTES:
                 raise FormatError.in_file(self.source.name, "a log may hold at most 64 GiB of text", found="more")
+            _check_ratio(self.source, n_bytes)
             yield batch
 
 
@@ -132,6 +135,7 @@ def _open_parquet(source: Source) -> LogTable:
         raise FormatError.in_file(
             source.name, "a log may expand to at most 64 GiB", found=f"{inflated / (1 << 30):,.1f} GiB"
         )
+    _check_ratio(source, max(inflated, _ROW_BYTES * footer.n_rows))
     try:
         with pq.ParquetFile(_opened(source)) as file:
             names = file.schema_arrow.names
@@ -192,6 +196,17 @@ def _check_texts(name: str, column: str, values: Any) -> None:
     if longest > LONGEST_TEXT:
         raise FormatError.in_file(
             name, f"a text in a log may take at most {LONGEST_TEXT:,} bytes", found=f"{longest:,} in column {column}"
+        )
+
+
+def _check_ratio(source: Source, n_bytes: int) -> None:
+    """Refuse a small file that expands to much: a bomb keeps a server busy also where memory is bounded."""
+    if n_bytes > max(FREE_EXPANSION_BYTES, MAX_EXPANSION_RATIO * source.size):
+        raise FormatError.in_file(
+            source.name,
+            f"a compressed log may expand to at most {MAX_EXPANSION_RATIO} times its size",
+            found=f"{source.size:,} bytes that expand to {n_bytes:,} or more",
+            hint="Write it as plain CSV if its rows really are that alike",
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from engine.embeddings.paths import existing
+from engine.embeddings.paths import existing, resolve_below
 from engine.embeddings.readers.source import Source
 from engine.errors import FormatError, ParameterError
 from engine.experiment.events import Events, Exposures, SkippedRows
@@ -36,15 +36,17 @@ _SHARE_OF_READING = 0.9
 _READABLE_TIMES = "Timestamps are dates, texts such as 2026-01-05T12:00:00+01:00, or seconds since 1970"
 
 
-def log_columns(source: Path | BinaryIO, *, chosen: LogColumns | None = None, name: str | None = None) -> LogCandidates:
-    """Return the columns of a log and what they seem to hold, for a user to correct.
+def log_columns(
+    source: Path | BinaryIO, *, chosen: LogColumns | None = None, name: str | None = None, below: Path | None = None
+) -> LogCandidates:
+    """Return the columns of a log and what they seem to hold, for a user to correct; with `below`, as in `read_log`.
 
     Raises
     ------
     FormatError, ParameterError, PathError
         When it is no log that can be read, or has no column that was chosen.
     """
-    return find_columns(open_log(_source_of(source, name)).names, chosen)
+    return find_columns(open_log(_source_of(source, name, below)).names, chosen)
 
 
 def read_log(
@@ -57,6 +59,7 @@ def read_log(
     treatment: str | None = None,
     treatment_share: float = 0.5,
     name: str | None = None,
+    below: Path | None = None,
     progress: Progress = ignore_progress,
     cancelled: Cancelled = never_cancelled,
 ) -> Events:
@@ -66,7 +69,8 @@ def read_log(
     does not. `experiment_id` chooses one of several experiments, `control` and `treatment` the variations to compare;
     of two variations the one called control, baseline, full, off, 0 or a is the control. `treatment_share` is the
     intended share of users in the treatment. Rows without any metric are exposures. Rows without a user, a variation
-    or a timestamp that can be read are left out and counted, up to 1 % of the log.
+    or a timestamp that can be read are left out and counted, up to 1 % of the log. With `below`, a path relative to that
+    folder is read, and nothing outside it.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def read_log(
     """
     if not 0 < treatment_share < 1:
         raise ParameterError("the intended share of the treatment must be between 0 and 1", found=treatment_share)
-    table = open_log(_source_of(source, name))
+    table = open_log(_source_of(source, name, below))
     settled = settled_columns(table.source.name, find_columns(table.names, columns))
     per_ms = ms_per_unit(table.source.name, settled, units)
     with ThreadPoolExecutor(1) as pool:
@@ -100,12 +104,12 @@ def read_log(
     return events
 
 
-def _source_of(source: Path | BinaryIO, name: str | None) -> Source:
+def _source_of(source: Path | BinaryIO, name: str | None, below: Path | None) -> Source:
     if isinstance(source, (str, Path)):
-        path = existing(source)
+        path = existing(source) if below is None else resolve_below(below, source)
         if path.is_dir():
             raise FormatError.in_file(path.name, "a log is one file", found="a folder")
-        return Source.of_path(path, name=name)
+        return Source.of_path(path, name=name, below=below)
     data = source.getbuffer() if hasattr(source, "getbuffer") else source.read()
     return Source.of_bytes(str(getattr(source, "name", None) or "log"), data, name=name)
 

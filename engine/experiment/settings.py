@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -22,6 +23,7 @@ JUDGED: tuple[str, ...] = ("ctr", "conversion", "error_rate", LATENCY)
 MIN_USERS = 30
 """With fewer users in an arm nothing is called safe or harmful."""
 
+_STAGE = re.compile(r"(?P<day>\d{1,4})\s*:\s*(?P<percent>\d{1,3}(\.\d{1,6})?)\s*%?")
 _NAMES = {"ctr": "CTR", "conversion": "conversion", "error_rate": "error rate", "no_results": "no-result rate"}
 
 
@@ -109,6 +111,28 @@ class AnalysisSettings:
             "no_results": self.no_results,
         }
         return margins[metric]
+
+
+def parse_stages(text: str) -> tuple[Stage, ...]:
+    """Return the stages in ``0:5, 3:10`` (from day 0 on 5 % of the users, from day 3 on 10 %), none for an empty text.
+
+    >>> [stage.treatment_share for stage in parse_stages("0: 5, 3: 10 %")]
+    [0.05, 0.1]
+
+    Raises
+    ------
+    ParameterError
+        When a part is no day with a percentage.
+    """
+    stages = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        found = _STAGE.fullmatch(part)
+        if found is None:
+            raise ParameterError(
+                "a ramp is written as day:percent, with commas between", found=part, hint="As in 0:5, 3:10"
+            )
+        stages.append(Stage(first_day=int(found["day"]), treatment_share=float(found["percent"]) / 100))
+    return tuple(stages)
 
 
 def metric_name(metric: str) -> str:

@@ -22,7 +22,9 @@ from engine.errors import ParameterError, VectorError
 from engine.progress import ignore_progress, never_cancelled, stop_if
 from engine.scoring import selection
 from engine.scoring.blas import add_product, one_blas_thread
+from engine.scoring.partial import PartialTopK
 from engine.scoring.rows import as_float32, refuse_not_finite
+from engine.scoring.terms import ranking_terms, restore_query_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     Float32 = npt.NDArray[np.float32]
     Int64 = npt.NDArray[np.int64]
 
-_TILE_ROWS = 1024  # × 512 queries × 4 bytes = 2 MiB, the level-2 cache of a current core
+TILE_ROWS = 1024  # × 512 queries × 4 bytes = 2 MiB, the level-2 cache of a current core
+"""How many corpus rows BLAS sees at once; the last bit of a score may depend on it, so rows are cut here only."""
+
 _TILE_QUERIES = 512
 _BLOCK_BYTES = 1 << 26
 
@@ -91,17 +95,83 @@ def nested_topk(
     CancelledError
         When `cancelled` answers true.
     """
+    partial = partial_topk(
+        corpus,
+        queries,
+        dims,
+        k,
+        metric=metric,
+        recipe=recipe,
+        exclude=exclude,
+        n_threads=n_threads,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    return complete_topk(partial, queries, dims, k, metric=metric, recipe=recipe)
+
+
+def partial_topk(
+    corpus: Vectors | Iterable[Vectors],
+    queries: Vectors,
+    dims: Sequence[int],
+    k: int,
+    *,
+    metric: Metric = "cosine",
+    recipe: Recipe = "prefix",
+    exclude: Int64 | None = None,
+    first_row: int = 0,
+    n_threads: int | None = None,
+    cut_for_threads: int | None = None,
+    progress: Progress = ignore_progress,
+    cancelled: Cancelled = never_cancelled,
+) -> PartialTopK:
+    """Return the k best of a stretch of a corpus that begins at its row `first_row`; `nested_topk` is the rest of it.
+
+    Where `first_row` and all blocks but the last are whole tiles of `TILE_ROWS`, and the queries are cut as for
+    `cut_for_threads` (default: `n_threads`), every score is to the last bit the one of a scan of the whole corpus on
+    that many threads. `exclude` and all row numbers are of the whole corpus. Raises as `nested_topk` does.
+    """
     checked = _check(queries, dims, k, metric, recipe)
     queries = as_float32(queries, recipe)
-    scan = _Scan(queries, checked, k, metric, exclude, n_threads or usable_processors())
+    threads = n_threads or usable_processors()
+    scan = _Scan(queries, checked, k, metric, exclude, threads, cut_for=cut_for_threads or threads, first_row=first_row)
     known_rows = corpus.shape[0] if isinstance(corpus, np.ndarray) else None
-    with one_blas_thread(), ThreadPoolExecutor(scan.n_threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         for block in _blocks_of(corpus, queries.shape[1]):
             stop_if(cancelled)
             scan.add(as_float32(block, recipe), pool)
             share = scan.n_docs / known_rows if known_rows else 0.0
             progress(share, f"Scored {scan.n_docs:,} documents")
-        return scan.result(pool)
+        return scan.best(pool)
+
+
+def complete_topk(
+    partial: PartialTopK,
+    queries: Vectors,
+    dims: Sequence[int],
+    k: int,
+    *,
+    metric: Metric = "cosine",
+    recipe: Recipe = "prefix",
+) -> NestedTopK:
+    """Return the result of which `partial`, of the whole corpus, is all but what concerns the queries alone.
+
+    `k` is what was asked for. The arrays of `partial` are used up: they become those of the result.
+    """
+    squares = _query_squares(as_float32(queries, recipe), tuple(dims))
+    restore_query_terms(partial.ranking, squares, metric)
+    restore_query_terms(partial.full_ranking, np.broadcast_to(squares[-1], squares.shape), metric)
+    return NestedTopK(
+        dims=tuple(int(dim) for dim in dims),
+        k=partial.k,
+        k_requested=k,
+        n_docs=partial.n_docs,
+        ids=partial.ids,
+        scores=partial.ranking,
+        full_scores=partial.full_ranking,
+        zero_docs=partial.zero_docs,
+        zero_queries=np.asarray(squares[-1] == 0),
+    )
 
 
 def usable_processors() -> int:
@@ -131,49 +201,28 @@ def check_scoring(dims: Sequence[int], full: int, *, k: int = 1, metric: str, re
     return tuple(int(dim) for dim in dims)
 
 
-def ranking_terms(squares: Float32, metric: Metric, *, width: int) -> tuple[Float32, Float32]:
-    """Return `scale` and `shift` (dims, width): what turns a product with row c into its ranking score.
-
-    The score is ``product * scale[c] + shift[c]`` and leaves out what is the same for all documents of a query, which
-    `restore_query_terms` puts back. `squares` (dims, n) are squared prefix norms; columns from n on never win.
-    """
-    n_dims, n = squares.shape
-    scale = np.zeros((n_dims, width), np.float32)
-    shift = np.full((n_dims, width), -np.inf, np.float32)
-    shift[:, :n] = 0
-    if metric == "ip":
-        scale[:, :n] = 1
-    elif metric == "l2":
-        scale[:, :n] = 2
-        shift[:, :n] = -squares
-    else:
-        positive = squares > 0
-        np.divide(1, np.sqrt(squares), out=scale[:, :n], where=positive)
-        shift[:, :n][~positive] = selection.LOWEST
-    return scale, shift
-
-
-def restore_query_terms(scores: Float32, query_squares: Float32, metric: Metric) -> None:
-    """Turn ranking scores (..., q, k) into scores in place; `query_squares` (..., q) are squared prefix norms."""
-    if metric == "l2":
-        np.subtract(scores, query_squares[..., None], out=scores)
-    elif metric == "cosine":
-        lost = (scores == selection.LOWEST) | (query_squares[..., None] == 0)
-        norms = np.sqrt(np.where(query_squares > 0, query_squares, 1))[..., None]
-        with np.errstate(over="ignore"):  # the stand-in for "lost" over a short query; overwritten in the next line
-            np.divide(scores, norms, out=scores)
-        scores[lost] = -np.inf
-
-
 def _check(queries: Vectors, dims: Sequence[int], k: int, metric: str, recipe: str) -> tuple[int, ...]:
     if queries.ndim != 2 or queries.shape[0] == 0:
         raise VectorError("queries must be a 2-D array with at least one row", found=f"shape {queries.shape}")
     return check_scoring(dims, queries.shape[1], k=k, metric=metric, recipe=recipe)
 
 
+def _query_squares(queries: Float32, dims: tuple[int, ...]) -> Float32:
+    squares = np.zeros((len(dims), len(queries)), np.float32)
+    _add_norms(queries, dims, squares)
+    return squares
+
+
+def _add_norms(rows: Float32, dims: tuple[int, ...], squares: Float32) -> None:
+    for i, (start, stop) in enumerate(pairwise((0, *dims))):
+        if i:
+            squares[i] = squares[i - 1]
+        selection.add_segment_norms(rows, start, stop, squares[i])
+
+
 def _blocks_of(corpus: Vectors | Iterable[Vectors], dim: int) -> Iterator[Vectors]:
     # Whole tiles a block: where a row falls within its tile then does not depend on the block size.
-    rows = max(1, _BLOCK_BYTES // (4 * dim) // _TILE_ROWS) * _TILE_ROWS
+    rows = max(1, _BLOCK_BYTES // (4 * dim) // TILE_ROWS) * TILE_ROWS
     for part in [corpus] if isinstance(corpus, np.ndarray) else corpus:
         if part.ndim != 2 or part.shape[1] != dim:
             raise VectorError(
@@ -207,33 +256,34 @@ class _Scan:
         metric: Metric,
         exclude: Int64 | None,
         n_threads: int,
+        *,
+        cut_for: int,
+        first_row: int,
     ) -> None:
         self.queries, self.dims, self.k, self.metric, self.n_threads = queries, dims, k, metric, n_threads
-        self.n_docs = 0
+        self.first_row, self.n_docs = first_row, 0
         n = queries.shape[0]
         self.exclude: Int64 = np.full(n, -1, np.int64) if exclude is None else np.asarray(exclude, np.int64)
         if self.exclude.shape != (n,):
             raise ParameterError("exclude must name one row a query", found=f"shape {self.exclude.shape}")
         # As many query tiles as a multiple of the threads, so that none waits for the last one.
-        rounds = -(-n // (_TILE_QUERIES * n_threads))
-        edges = np.unique(np.linspace(0, n, rounds * n_threads + 1).round().astype(int))
+        rounds = -(-n // (_TILE_QUERIES * cut_for))
+        edges = np.unique(np.linspace(0, n, rounds * cut_for + 1).round().astype(int))
         self.tiles = [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
         self.kept = [_Candidates(len(dims), tile.stop - tile.start, k) for tile in self.tiles]
         self.zero_docs: Int64 = np.zeros(len(dims), np.int64)
-        self.query_squares: Float32 = np.zeros((len(dims), n), np.float32)
-        self._norms_of(queries, self.query_squares)
         held_out = bool((self.exclude >= 0).all())
         refuse_not_finite(
             queries,
             "corpus" if held_out else "queries",
-            self.query_squares[-1],
+            _query_squares(queries, dims)[-1],
             row_numbers=self.exclude if held_out else None,
         )
 
     def add(self, block: Float32, pool: ThreadPoolExecutor) -> None:
         """Score `block`, the corpus rows that follow those seen before."""
         squares = self._norms(block, pool)
-        refuse_not_finite(block, "corpus", squares[-1], first_row=self.n_docs)
+        refuse_not_finite(block, "corpus", squares[-1], first_row=self.first_row + self.n_docs)
         scale, shift = self._scale_and_shift(squares)
         jobs = [
             pool.submit(self._score, block, scale, shift, self.queries[tile], self.exclude[tile], kept)
@@ -246,21 +296,16 @@ class _Scan:
     def _norms(self, block: Float32, pool: ThreadPoolExecutor) -> Float32:
         squares = np.zeros((len(self.dims), block.shape[0]), np.float32)
         edges = np.linspace(0, block.shape[0], self.n_threads + 1).astype(int)
-        list(pool.map(lambda ends: self._norms_of(block[slice(*ends)], squares[:, slice(*ends)]), pairwise(edges)))
+        rows = [slice(*ends) for ends in pairwise(edges)]
+        list(pool.map(lambda part: _add_norms(block[part], self.dims, squares[:, part]), rows))
         return squares
-
-    def _norms_of(self, rows: Float32, squares: Float32) -> None:
-        for i, (start, stop) in enumerate(pairwise((0, *self.dims))):
-            if i:
-                squares[i] = squares[i - 1]
-            selection.add_segment_norms(rows, start, stop, squares[i])
 
     def _scale_and_shift(self, squares: Float32) -> tuple[Float32, Float32]:
         """Return the ranking terms padded to whole tiles, and count the zero vectors."""
         n = squares.shape[1]
         if self.metric == "cosine":
             self.zero_docs += n - (squares > 0).sum(axis=1)
-        return ranking_terms(squares, self.metric, width=-(-n // _TILE_ROWS) * _TILE_ROWS)
+        return ranking_terms(squares, self.metric, width=-(-n // TILE_ROWS) * TILE_ROWS)
 
     def _score(
         self,
@@ -271,11 +316,11 @@ class _Scan:
         exclude: Int64,
         kept: _Candidates,
     ) -> None:
-        sums = np.zeros((queries.shape[0], _TILE_ROWS), np.float32)
-        for start in range(0, block.shape[0], _TILE_ROWS):
-            tile = block[start : start + _TILE_ROWS]
-            first_row = self.n_docs + start
-            columns = slice(start, start + _TILE_ROWS)
+        sums = np.zeros((queries.shape[0], TILE_ROWS), np.float32)
+        for start in range(0, block.shape[0], TILE_ROWS):
+            tile = block[start : start + TILE_ROWS]
+            first_row = self.first_row + self.n_docs + start
+            columns = slice(start, start + TILE_ROWS)
             for i, (low, high) in enumerate(pairwise((0, *self.dims))):
                 add_product(queries, tile, low, high, sums, first=i == 0)
                 selection.select(
@@ -295,11 +340,11 @@ class _Scan:
             for ids, full, counts in zip(kept.ids, kept.full, kept.counts, strict=True):
                 selection.fill_full(sums, first_row, full_scale, full_shift, ids, full, counts)
 
-    def result(self, pool: ThreadPoolExecutor) -> NestedTopK:
+    def best(self, pool: ThreadPoolExecutor) -> PartialTopK:
         """Cut the candidates back to the top k and order them."""
         if self.n_docs == 0:
             raise VectorError("the corpus must hold at least one vector", found="none")
-        barred = np.any((self.exclude >= 0) & (self.exclude < self.n_docs))
+        barred = np.any((self.exclude >= self.first_row) & (self.exclude < self.first_row + self.n_docs))
         k = min(self.k, self.n_docs - int(barred))
         if k < 1:
             raise VectorError("every query needs a document it may retrieve", found="one, which is excluded")
@@ -315,21 +360,11 @@ class _Scan:
                     out[i, tile] = np.take_along_axis(values[i, :, :k], best_first, axis=1)
 
         list(pool.map(order, self.tiles, self.kept))
-        zero_queries = self._restore_query_terms(scores, full)
-        return NestedTopK(
-            dims=self.dims,
-            k=k,
-            k_requested=self.k,
+        return PartialTopK(
+            first_row=self.first_row,
             n_docs=self.n_docs,
             ids=ids,
-            scores=scores,
-            full_scores=full,
+            ranking=scores,
+            full_ranking=full,
             zero_docs=tuple(int(count) for count in self.zero_docs),
-            zero_queries=zero_queries,
         )
-
-    def _restore_query_terms(self, scores: Float32, full: Float32) -> npt.NDArray[np.bool_]:
-        squares = self.query_squares
-        restore_query_terms(scores, squares, self.metric)
-        restore_query_terms(full, np.broadcast_to(squares[-1], squares.shape), self.metric)
-        return np.asarray(squares[-1] == 0)

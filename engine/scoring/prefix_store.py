@@ -17,9 +17,10 @@ import numpy as np
 from engine.embeddings.paging import blocks
 from engine.errors import ParameterError, VectorError
 from engine.scoring import selection
-from engine.scoring.nested import check_scoring, nested_topk, ranking_terms, restore_query_terms
+from engine.scoring.nested import check_scoring, nested_topk
 from engine.scoring.rows import as_float32, refuse_not_finite
 from engine.scoring.scan import TILE_ROWS, scan_each
+from engine.scoring.terms import ranking_terms, restore_query_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,6 +4,7 @@ from engine.tradeoff.dims import check_dims, check_ks, default_dims
 from engine.tradeoff.export import points_table, sweep_json
 from engine.tradeoff.results import (
     QUANTITIES,
+    ClusterInfo,
     Criterion,
     DatasetInfo,
     Interval,
@@ -20,6 +21,7 @@ from engine.tradeoff.sweep import sweep
 
 __all__ = [
     "QUANTITIES",
+    "ClusterInfo",
     "Criterion",
     "DatasetInfo",
     "Estimates",

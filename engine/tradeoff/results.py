@@ -51,6 +51,23 @@ class DatasetInfo:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClusterInfo:
+    """The cluster that scored a sweep: its workers, those that died meanwhile, and what all of them run.
+
+    A task is a stretch of the corpus and runs on one thread, with `blas_threads` of BLAS (one, as measured within the
+    tasks); `blas` names the kernels that the workers use, since the last bit of a score may depend on them.
+    """
+
+    workers: int
+    threads: int
+    workers_lost: int
+    tasks: int
+    blas_threads: int
+    dask: str
+    blas: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SweepResult:
     """Per-query values at every dimension; D = len(dims), K = len(ks), q queries.
@@ -60,7 +77,7 @@ class SweepResult:
     both (D, q), compare with the full-dimension ranking. A value is NaN where a query has none: no relevant document,
     or a zero vector. `judged_recall` is capped: relevant documents found / min(relevant documents, k). `ids` (row
     numbers) and `scores` are (D, q, max(ks)), or fewer where a query can retrieve fewer documents; a larger k is read
-    as that number.
+    as that number. `cluster` says who scored, None for this machine alone.
     """
 
     dataset: DatasetInfo
@@ -81,6 +98,7 @@ class SweepResult:
     scores: npt.NDArray[np.float32]
     warnings: tuple[str, ...]
     elapsed_s: float
+    cluster: ClusterInfo | None = None
 
     def retrieves_everything(self, k: int) -> bool:
         """Whether the top `k` is every document a query can retrieve, so that recall@k is 1 whatever is measured."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from engine.tradeoff.results import DatasetInfo, Interval, Quantity, SweepResult
+    from engine.tradeoff.results import DatasetInfo, Interval, Quantity, SweepResult, Verdict
     from engine.workspace import Run, Workspace
 
     Int64 = npt.NDArray[np.int64]
@@ -35,7 +35,10 @@ _CAVEAT = (
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedRun:
-    """One of the runs; `label` tells it from the others. `recommended_dim` is by its own criterion, None for none."""
+    """One of the runs; `label` tells it from the others.
+
+    `recommended_dim`, None for none, and `verdict` are by the run's own criterion.
+    """
 
     run_id: str
     label: str
@@ -46,6 +49,7 @@ class ComparedRun:
     seed: int
     dims: tuple[int, ...]
     recommended_dim: int | None
+    verdict: Verdict
     reason: str
 
 
@@ -75,8 +79,10 @@ class RunDifference:
     n_queries: int
 
     @property
-    def verdict(self) -> Literal["higher", "lower", "undecided"]:
-        """Whether the whole interval lies on one side of 0."""
+    def verdict(self) -> Literal["higher", "lower", "the same", "undecided"]:
+        """Whether the whole interval lies on one side of 0, or is 0."""
+        if self.difference.low == self.difference.high == 0:
+            return "the same"
         if self.difference.low > 0:
             return "higher"
         return "lower" if self.difference.high < 0 else "undecided"
@@ -192,6 +198,7 @@ def _side(run: Run, sweep: SweepResult, label: str) -> _Side:
         seed=sweep.seed,
         dims=sweep.dims,
         recommended_dim=said["dim"],
+        verdict=said["verdict"],
         reason=said["reason"],
     )
     return _Side(about=about, sweep=sweep)
@@ -294,6 +301,11 @@ def _sentence(first: ComparedRun, other: ComparedRun, found: Sequence[RunDiffere
     shown = next((one for one in found if one.dim == first.recommended_dim), found[-1])
     gap = shown.difference
     how = "paired over" if shown.is_paired else "unpaired, over at least"
+    if counts["the same"] == len(found):
+        return (
+            f"{printable(other.label, longest=80)} has the same {name} as {printable(first.label, longest=80)} at "
+            f"{len(found)} of {len(found)} dims, {how} {shown.n_queries:,} queries."
+        )
     return (
         f"{printable(other.label, longest=80)} has a {name} above that of {printable(first.label, longest=80)} at "
         f"{counts['higher']} of {len(found)} dims, below it at {counts['lower']}, undecided at {counts['undecided']}; "
@@ -317,6 +329,8 @@ def _warnings(sides: Sequence[_Side], differences: Sequence[RunDifference]) -> I
         found = [one for one in differences if one.run_id == other.about.run_id]
         if not any(one.quantity == "recall" for one in found):
             yield f"{name}: no dimension below both full ones was swept in both runs, so recall is not compared."
+        if other.about.dataset.sha256 == first.about.dataset.sha256 and any(one.is_paired for one in found):
+            yield f"{name}: a sweep of the same vectors, so the queries that both asked have the same values in both."
         if any(one.is_paired for one in found) and _are_row_numbers(first.sweep, other.sweep):
             yield f"{name}: the queries have no ids of their own and were paired by their row numbers."
 

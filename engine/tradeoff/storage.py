@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.errors import WorkspaceError
 from engine.tradeoff.export import criterion_json, interval_json, recommendation_json
-from engine.tradeoff.results import DatasetInfo, SweepResult
+from engine.tradeoff.results import ClusterInfo, DatasetInfo, SweepResult
 from engine.tradeoff.summary import summarize
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from engine.tradeoff.results import Criterion, SweepSummary
+    from engine.tradeoff.results import Criterion, Point, SweepSummary
     from engine.workspace import Run, Workspace
 
 KIND = "sweep"
@@ -50,6 +50,7 @@ def save_sweep(workspace: Workspace, result: SweepResult, *, criterion: Criterio
         summary=_headline(result, summary),
         arrays=_arrays(result),
         elapsed_s=result.elapsed_s,
+        machines=None if result.cluster is None else {"cluster": asdict(result.cluster)},
     )
 
 
@@ -85,6 +86,7 @@ def load_sweep(workspace: Workspace, run_id: str) -> SweepResult:
         query_segments=None if segments is None else _texts(segments),
         warnings=tuple(run.summary["warnings"]),
         elapsed_s=run.elapsed_s,
+        cluster=_cluster(run.environment.get("cluster")),
         **values,
     )
 
@@ -94,16 +96,29 @@ def _dataset(stored: Mapping[str, Any]) -> DatasetInfo:
     return DatasetInfo(**facts)
 
 
+def _cluster(stored: Mapping[str, Any] | None) -> ClusterInfo | None:
+    return None if stored is None else ClusterInfo(**{**stored, "blas": tuple(stored["blas"])})
+
+
 def _headline(result: SweepResult, summary: SweepSummary) -> dict[str, Any]:
     return {
         "criterion": criterion_json(summary.criterion),
         "recommendation": recommendation_json(summary.recommendation),
-        "points": [
-            {"dim": point.dim, "verdict": point.verdict, **interval_json(summary.judged(point))}
-            for point in summary.points
-        ],
+        "points": [_point_headline(summary, point) for point in summary.points],
         "has_judgements": result.has_judgements,
         "warnings": list(result.warnings),
+    }
+
+
+def _point_headline(summary: SweepSummary, point: Point) -> dict[str, Any]:
+    """Return what is judged, with what a list or an overview shows beside it, so that neither bootstraps again."""
+    k = summary.criterion.k
+    beside = {"recall": point.recall, "ndcg_kept": point.retention}
+    return {
+        "dim": point.dim,
+        "verdict": point.verdict,
+        **interval_json(summary.judged(point)),
+        **{name: interval_json(values[k]) for name, values in beside.items() if k in values},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -29,12 +29,34 @@ from engine.tradeoff.verdicts import MIN_QUERIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.embeddings import EmbeddingSet, Metric, Vectors
+    import numpy.typing as npt
+
+    from engine.embeddings import EmbeddingSet, Metric, Recipe, Vectors
     from engine.progress import Cancelled, Progress
 
 # A retrieved document costs 16 bytes in the result and, while it is sought, as many for each of 2k candidates: 3 GB.
 _MOST_RETRIEVED = 60_000_000
 _SHARE_OF_SCORING = 0.95
+
+
+class Rank(Protocol):
+    """Who ranks the corpus for the queries at every dimension: `nested_topk`, or what gives the same answer."""
+
+    def __call__(
+        self,
+        corpus: Vectors,
+        queries: Vectors,
+        dims: Sequence[int],
+        k: int,
+        *,
+        metric: Metric,
+        recipe: Recipe,
+        exclude: npt.NDArray[np.int64] | None,
+        progress: Progress,
+        cancelled: Cancelled,
+    ) -> NestedTopK:
+        """Return the exact top k of every query at every one of `dims`."""
+        ...
 
 
 def sweep(
@@ -48,12 +70,14 @@ def sweep(
     progress: Progress = ignore_progress,
     cancelled: Cancelled = never_cancelled,
     clock: Callable[[], float] = time.perf_counter,
+    rank: Rank = nested_topk,
 ) -> SweepResult:
     """Rank the corpus for every query at every dimension of `dims` and compare with the full dimension and the qrels.
 
     The full dimension is added to `dims` where it is missing; without `dims`, `default_dims` are swept. `metric`
     overrides the set's own. `n_queries` sweeps a seeded sample of the queries. The result keeps the per-query values:
-    read it with `summarize`, as often as k or the target moves.
+    read it with `summarize`, as often as k or the target moves. `rank` is who ranks, with the arguments of
+    `nested_topk`: this process, or the workers of a cluster.
 
     Raises
     ------
@@ -65,7 +89,7 @@ def sweep(
     began = clock()
     plan = _plan(embedding_set, dims, ks, metric=metric, n_queries=n_queries, seed=seed)
     chosen = plan.chosen
-    nested = nested_topk(
+    nested = rank(
         chosen.corpus,
         plan.queries,
         plan.dims,

@@ -15,6 +15,7 @@ from engine.experiment.event_files import write_events
 from engine.experiment.storage import analysis_json, load_origin, save_analysis
 from engine.experiment.traffic import simulate
 from pages.shell import ab_testing, state
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import sentence
 
@@ -88,7 +89,7 @@ def downloads(run: Run, stored: Analysis, found: Analysis) -> None:
                 "Store this reading",
                 icon=":material/bookmark:",
                 key="ab_store",
-                help="As a test of its own, with these thresholds and an address that others can open.",
+                **shown("run", "save", help="As a test of its own, with these thresholds and an address for others."),
                 on_click=_store,
                 args=(run, found),
             )

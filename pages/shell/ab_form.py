@@ -10,9 +10,11 @@ import streamlit as st
 from engine.errors import EngineError
 from engine.experiment.faults import Fault
 from engine.experiment.presets import presets
+from engine.experiment.settings import parse_stages
 from engine.experiment.traffic_settings import MOST_DAYS, MOST_ROWS, MOST_USERS, ArmNumbers
 from pages.shell import ab_testing
-from pages.shell.ab_ramp import ramp_field, stages_of
+from pages.shell.ab_ramp import ramp_field
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence, told_apart
 
@@ -70,7 +72,9 @@ def simulation() -> ExperimentRequest | None:
     arms = {name: _arm(name, preset, fields) for name, fields in _stated(run).items()}
     given = _traffic(preset, f"{dims['treatment_dim']}-of-{dims['control_dim']}" if dims else preset.settings.key)
     faults = _faults(preset)
-    if not st.button("Run", type="primary", icon=":material/play_arrow:", key="run_simulation"):
+    if not st.button(
+        "Run", type="primary", icon=":material/play_arrow:", key="run_simulation", **shown("job", "start")
+    ):
         return None
     try:
         traffic = replace(
@@ -78,7 +82,7 @@ def simulation() -> ExperimentRequest | None:
             control=ArmNumbers(**arms["control"]),
             treatment=ArmNumbers(**arms["treatment"]),
             faults=faults,
-            **{**given, "ramp": stages_of(given["ramp"])},
+            **{**given, "ramp": parse_stages(given["ramp"])},
             **dims,
         )
         return ab_testing.simulated(traffic, run)

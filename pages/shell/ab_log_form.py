@@ -10,15 +10,16 @@ from engine.embeddings.paths import resolve_below
 from engine.errors import EngineError
 from engine.experiment.log_columns import LATENCY_UNITS, REQUIRED, LogColumns, LogUnits
 from engine.experiment.logs import log_columns
+from engine.experiment.settings import parse_stages
 from pages.shell import ab_testing
-from pages.shell.ab_ramp import ramp_field, stages_of
+from pages.shell.ab_ramp import ramp_field
+from pages.shell.allowed import shown
 from pages.shell.services import data_root
 from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from io import BytesIO
-    from pathlib import Path
 
     from engine.experiment.log_columns import LatencyUnit, LogCandidates
     from pages.shell.ab_testing import ExperimentRequest
@@ -53,7 +54,9 @@ def log() -> ExperimentRequest | None:
         source = _uploaded() if place == _UPLOAD else _below_root()
         if source is None:
             return None
-        offered = log_columns(source)
+        # The root goes along with a path, so that nothing else is opened than what lies below it by then.
+        below = Path(data_root() or "") if isinstance(source, Path) else None
+        offered = log_columns(source, below=below)
     except EngineError as error:
         st.error(sentence(error))
         return None
@@ -72,11 +75,11 @@ def log() -> ExperimentRequest | None:
         help="The split that was intended: the check of the split compares with it.",
     )
     ramp = ramp_field(right, key=f"ab_log_ramp_{name}")
-    if not st.button("Run", type="primary", icon=":material/play_arrow:", key="run_log"):
+    if not st.button("Run", type="primary", icon=":material/play_arrow:", key="run_log", **shown("job", "start")):
         return None
     try:
-        options = {"columns": columns, "units": units, "treatment_share": share / 100, **names}
-        return ab_testing.logged(source, stages=stages_of(ramp), **options)
+        options = {"below": below, "columns": columns, "units": units, "treatment_share": share / 100, **names}
+        return ab_testing.logged(source, stages=parse_stages(ramp), **options)
     except EngineError as error:
         st.error(sentence(error))
         return None

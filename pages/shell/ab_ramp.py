@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import streamlit as st
-
-from engine.errors import ParameterError
-from engine.experiment.settings import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streamlit.delta_generator import DeltaGenerator
 
-_STEP = re.compile(r"(?P<day>\d{1,4})\s*:\s*(?P<percent>\d{1,3}(\.\d{1,6})?)\s*%?")
+    from engine.experiment.settings import Stage
 
 
 def ramp_field(
     where: DeltaGenerator | None = None, *, key: str, usual: Sequence[Stage] = (), seen: Sequence[Stage] = ()
 ) -> str:
-    """Draw the field and return what is typed; `seen` are the stages that the data show. Read it with `stages_of`."""
+    """Draw the field and return what is typed; `seen` are the stages that the data show. See `parse_stages`."""
     found = f" New users were split about {_written(seen)}." if len(seen) > 1 else ""
     typed: str = (st if where is None else where).text_input(
         "Planned ramp, day: % of users",
@@ -33,19 +29,6 @@ def ramp_field(
         f"is checked by itself.{found}",
     )
     return typed
-
-
-def stages_of(typed: str) -> tuple[Stage, ...]:
-    """Return the stages that were typed, none for an empty text. Raises ParameterError."""
-    stages = []
-    for step in filter(None, (part.strip() for part in typed.split(","))):
-        found = _STEP.fullmatch(step)
-        if found is None:
-            raise ParameterError(
-                "a ramp is written as day: percent, with commas between", found=step, hint="As in 0: 5, 3: 10"
-            )
-        stages.append(Stage(first_day=int(found["day"]), treatment_share=float(found["percent"]) / 100))
-    return tuple(stages)
 
 
 def _written(stages: Sequence[Stage]) -> str:

@@ -13,7 +13,7 @@ from engine.charts import VERDICTS
 from engine.errors import JobNotFoundError, RunNotFoundError
 from engine.experiment.presets import preset
 from engine.experiment.storage import KIND, load_analysis
-from pages.shell import ab_testing, jobs, state
+from pages.shell import ab_testing, allowed, jobs, state
 from pages.shell.ab_form import FIRST_PRESET
 from pages.shell.services import services
 from pages.shell.text import local_time, sentence, told_apart
@@ -93,6 +93,9 @@ def stored(run: Run) -> Analysis:
 
 def _first_run() -> None:
     """Simulate one test for a workspace that has none, and show how far that is."""
+    if allowed.refusal("job", "start"):
+        st.info("No test is here yet. An operator simulates or reads the first one.", icon=":material/hourglass_empty:")
+        return
     shared = services()
     first = _first(shared.workspace.id)
     with first.lock:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import EngineError
-from engine.experiment.settings import METRICS, Margin, metric_name
+from engine.experiment.settings import METRICS, Margin, metric_name, parse_stages
 from engine.experiment.wording import as_start
 from pages.shell import ab_events, ab_view
 from pages.shell.ab_form import as_stated
-from pages.shell.ab_ramp import ramp_field, stages_of
+from pages.shell.ab_ramp import ramp_field
 from pages.shell.text import sentence
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _settings(found: Analysis, run: Run) -> AnalysisSettings:
     st.button("Back to the stored thresholds", icon=":material/undo:", key="ab_reset", on_click=_reset, args=(run.id,))
     kept = [key for key in found.settings.judged if key in judged or key not in names]
     counted = (*kept, *(key for key in judged if key not in kept))
-    return replace(found.settings, **margins, **levels, stages=stages_of(typed), judged=counted)
+    return replace(found.settings, **margins, **levels, stages=parse_stages(typed), judged=counted)
 
 
 def _margins(found: Analysis, run: Run) -> dict[str, Margin]:

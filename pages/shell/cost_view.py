@@ -11,6 +11,7 @@ from engine.errors import EngineError
 from engine.tradeoff.size.cost import CostAssumptions, CostEstimate, Serving
 from engine.tradeoff.size.options import compare_costs, kept_estimates, save_estimate, serving_options
 from pages.shell import figures
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _INDEX_NAMES: Mapping[Index, str] = {"hnsw": "HNSW", "exact": "exact scan"}
 _USUAL = CostAssumptions()
-_FIELDS: tuple[tuple[str, str, str | None], ...] = (
+FIELDS: tuple[tuple[str, str, str | None], ...] = (
     ("n_docs", "Documents", None),
     ("queries_per_day", "Queries a day", None),
     ("replicas", "Replicas", "Each holds all vectors; the queries are shared."),
@@ -60,7 +61,7 @@ def show(opened: Opened) -> None:
 def _assumptions() -> tuple[Mapping[str, Any], Index]:
     st.subheader("Assumptions", anchor=False)
     given: dict[str, Any] = {}
-    for name, label, explained in _FIELDS:
+    for name, label, explained in FIELDS:
         usual = getattr(_USUAL, name)
         given[name] = st.number_input(
             label,
@@ -183,7 +184,12 @@ def _measured(when: str, month: MonthlyCost) -> str:
 
 def _keep(opened: Opened, estimate: CostEstimate) -> None:
     workspace = services().workspace
-    if st.button("Keep this estimate", icon=":material/bookmark:", key="keep_cost", help="With its assumptions."):
+    if st.button(
+        "Keep this estimate",
+        icon=":material/bookmark:",
+        key="keep_cost",
+        **shown("run", "save", help="With its assumptions."),
+    ):
         try:
             save_estimate(workspace, opened.run, opened.sweep.dataset, estimate)
         except EngineError as error:

@@ -9,6 +9,7 @@ import streamlit as st
 from engine.embeddings import METRICS, RECIPES, formats
 from engine.embeddings.samples import sample_sets
 from pages.shell import loading, state
+from pages.shell.allowed import shown
 from pages.shell.services import data_root, services
 from pages.shell.sweep_form import RECIPE_NAMES
 from pages.shell.text import file_size, local_time, plain
@@ -49,7 +50,7 @@ def _bundled() -> Loading | None:
                         st.badge(plain(label), color="gray")
                 st.markdown(plain(info.description))
                 st.space("stretch")
-                if st.button("Open", key=f"open_{info.key}"):
+                if st.button("Open", key=f"open_{info.key}", **shown("job", "start")):
                     asked = loading.bundled(info.key, info.title)
     return asked
 
@@ -71,7 +72,10 @@ def _upload() -> Loading | None:
     )
     _formats()
     metric, recipe = _comparison("upload")
-    if not st.button("Load", type="primary", disabled=corpus is None, key="load_upload") or corpus is None:
+    if (
+        not st.button("Load", type="primary", key="load_upload", **shown("job", "start", disabled=corpus is None))
+        or corpus is None
+    ):
         return None
     given = {"corpus": corpus, "queries": queries, "qrels": qrels}
     files = {role: (file.name, file) for role, file in given.items() if file is not None}
@@ -94,7 +98,7 @@ def _path() -> Loading | None:
     qrels = right.text_input("Relevance judgements (optional)", key="path_qrels", max_chars=1000)
     _formats()
     metric, recipe = _comparison("path")
-    if not st.button("Load", type="primary", disabled=not corpus, key="load_path"):
+    if not st.button("Load", type="primary", key="load_path", **shown("job", "start", disabled=not corpus)):
         return None
     return loading.below_root(root, corpus, queries=queries, qrels=qrels, metric=metric, recipe=recipe)
 
@@ -115,7 +119,7 @@ def _synthetic() -> Loading | None:
     )
     clusters = columns[1].number_input("Clusters", 1, 10_000, 50)
     seed = columns[2].number_input("Seed", 0, 2**31, 0, key="synthetic_seed")
-    if not st.button("Generate", type="primary", key="generate"):
+    if not st.button("Generate", type="primary", key="generate", **shown("job", "start")):
         return None
     return loading.generated(n, d, n_queries=n_queries, spectrum=spectrum, clusters=clusters, seed=seed)
 
@@ -136,7 +140,11 @@ def _stored() -> Loading | None:
         ),
         label_visibility="collapsed",
     )
-    return loading.stored(workspace, sha256, kept[sha256].name) if st.button("Open", key="open_stored") else None
+    return (
+        loading.stored(workspace, sha256, kept[sha256].name)
+        if st.button("Open", key="open_stored", **shown("job", "start"))
+        else None
+    )
 
 
 def _comparison(where: str) -> tuple[Metric | None, Recipe]:
@@ -181,6 +189,6 @@ def answer() -> Loading | None:
     with st.container(border=True):
         st.markdown(plain(question.sentence))
         column = st.selectbox(f"Column of the {plain(question.wanted)}", question.candidates, key="column")
-        if not st.button("Use this column", type="primary", key="use_column"):
+        if not st.button("Use this column", type="primary", key="use_column", **shown("job", "start")):
             return None
     return asked.with_column(question, column)

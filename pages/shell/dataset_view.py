@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.errors import EngineError
 from pages.shell import frame, state
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.sweeping import HELD
 from pages.shell.text import plain, sentence
@@ -60,7 +61,9 @@ def _actions(held: HeldSet) -> None:
         if held.place == "tab" and st.button(
             "Keep in workspace",
             icon=":material/inventory_2:",
-            help="Stores vectors, ids, texts and judgements, for everybody who uses this workspace.",
+            **shown(
+                "data set", "save", help="Stores vectors, ids, texts and judgements, for everybody in this workspace."
+            ),
         ):
             try:
                 services().workspace.save_dataset(held.embedding_set)

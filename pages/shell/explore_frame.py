@@ -10,6 +10,7 @@ import streamlit as st
 from engine.errors import EngineError
 from engine.tradeoff.panels import PANELS, PanelAnswer, PanelOptions
 from pages.shell import explored, exploring, figures, jobs, state
+from pages.shell.allowed import shown
 from pages.shell.at_hand import set_of
 from pages.shell.runs import choose_run, opened_run, run_id_field
 from pages.shell.text import plain, sentence
@@ -125,8 +126,12 @@ def measure_again(
         label,
         key=f"again_{key}",
         icon=":material/refresh:",
-        disabled=opened.is_measuring,
-        help="Wait until what is under way is measured." if opened.is_measuring else None,
+        **shown(
+            "job",
+            "start",
+            disabled=opened.is_measuring,
+            help="Wait until what is under way is measured." if opened.is_measuring else None,
+        ),
         on_click=exploring.start,
         args=(opened.run, opened.found.embedding_set),
         kwargs={"keys": [key], "options": chosen},
@@ -191,7 +196,11 @@ def _offer(run: Run, found: AtHand | None, answers: Mapping[str, PanelAnswer], *
             type="primary",
             icon=":material/play_arrow:",
             key="measure",
-            help="Latency, bytes, funnel, nesting, growth, scores and groups; each appears when it is ready.",
+            **shown(
+                "job",
+                "start",
+                help="Latency, bytes, funnel, nesting, growth, scores and groups; each appears when it is ready.",
+            ),
             on_click=exploring.start,
             args=(run, found.embedding_set),
             kwargs={"keys": missing, "first": first, "options": exploring.default_options()},

@@ -14,7 +14,7 @@ from engine.progress import stop_if
 from engine.scoring import usable_processors
 from engine.tradeoff import load_sweep
 from engine.tradeoff.panels import PANELS, PanelOptions, explore, panel_runs
-from pages.shell import jobs, state
+from pages.shell import allowed, jobs, state
 from pages.shell.services import services
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def take_finished() -> None:
 
 def demonstration(run: Run, found: state.AtHand, *, first: Collection[str]) -> Job | None:
     """Measure a bundled set of which nothing is stored yet, once for the process; return its job, None for others."""
-    if found.place != "bundled":
+    if found.place != "bundled" or allowed.refusal("job", "start"):
         return None
     shared, workspace = _demonstration(f"{services().workspace.id}/{run.id}"), services().workspace
     with shared.lock:

@@ -23,27 +23,31 @@ _NAME_HELP = "Written beside every change in the audit log."
 
 
 def actor() -> str:
-    """Return who acts in this tab: the signed-in user, the name that was typed, or the login name."""
-    signed_in = st.user.get("email") if st.user else None
-    return str(signed_in or flags_state.actor() or _login_name())
+    """Return who acts in this tab: who is signed in, else the name that was typed, or the login name."""
+    identity = services().identity
+    return flags_state.actor() or _login_name() if identity is None else identity.name
 
 
 def choose_actor() -> None:
-    """Show who acts in this tab, and let the reader change it where nobody signs in."""
+    """Show who acts in this tab, and let the reader change it, where nobody signs in; the sidebar says it else."""
+    if services().identity is not None:
+        return
     with st.popover(plain(actor()), icon=":material/person:", help=_NAME_HELP, key="actor"):
         name_field("actor_name")
 
 
 def name_field(key: str) -> str:
-    """Ask for the name of who acts, filled in; remember another one in this tab."""
-    fixed = bool(st.user and st.user.get("email"))
-    name = st.text_input("Your name", actor(), key=key, disabled=fixed, help=_NAME_HELP)
-    if not fixed and name and name != actor():
+    """Ask for the name of who acts, filled in; remember another one in this tab. Whoever is signed in is not asked."""
+    if services().identity is not None:
+        st.caption(f"As {plain(actor())}, {_NAME_HELP[0].lower()}{_NAME_HELP[1:]}")
+        return actor()
+    name = st.text_input("Your name", actor(), key=key, help=_NAME_HELP)
+    if name and name != actor():
         flags_state.set_actor(name)
     return name
 
 
-def attempt(purpose: Literal["flags", "rollout", "migration"], work: Callable[[], T]) -> T | None:
+def attempt(purpose: Literal["flags", "rollout", "migration", "runbook", "people"], work: Callable[[], T]) -> T | None:
     """Do `work`; when the engine refuses, keep its sentence for the top of the page and return None."""
     state.set_notice(purpose, None)
     try:
@@ -53,7 +57,7 @@ def attempt(purpose: Literal["flags", "rollout", "migration"], work: Callable[[]
         return None
 
 
-def show_notice(purpose: Literal["flags", "rollout", "migration"]) -> None:
+def show_notice(purpose: Literal["flags", "rollout", "migration", "runbook", "people"]) -> None:
     """Show why the last change was refused, until the next one."""
     said = state.notice(purpose)
     if said is not None:

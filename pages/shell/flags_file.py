@@ -9,6 +9,7 @@ import streamlit as st
 from engine.errors import EngineError, FlagError
 from engine.flags import FILE_NAME, file_text, parse_flagd
 from pages.shell import flags_actor
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
 
@@ -101,7 +102,7 @@ def _import() -> None:
     if not (planned.created or planned.changed):
         return
     reason = st.text_input("Why?", key="import_reason", max_chars=400)
-    if st.button("Import", type="primary", key="import", icon=":material/upload:"):
+    if st.button("Import", type="primary", key="import", icon=":material/upload:", **shown("flag", "import")):
         _take_in(imported, reason)
         st.rerun()
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from engine.errors import EngineError, FlagError
 from pages.shell import flags_actor, flags_state, flags_view, state
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
@@ -218,7 +219,7 @@ def _save(edit: flags_state.FlagEdit, changed: Flag | None, problem: str) -> Non
     is_changed = changed is not None and changed != edit.base
     with st.container(horizontal=True):
         # Never disabled: what is typed last counts when the button is pressed, and only then the page knows of it.
-        saves = st.button("Save", type="primary", key="save_flag", icon=":material/save:")
+        saves = st.button("Save", type="primary", key="save_flag", icon=":material/save:", **shown("flag", "set"))
         if st.button("Undo", key="undo_flag", icon=":material/undo:", disabled=not (is_changed or problem)):
             _begin_anew(edit.base, round=edit.round + 1)
     if saves and is_changed:

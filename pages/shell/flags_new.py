@@ -9,6 +9,7 @@ import streamlit as st
 from engine.errors import EngineError
 from engine.flags import KINDS, Flag
 from pages.shell import flags_actor, flags_form
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
@@ -40,7 +41,7 @@ def remove_flag(flag: Flag) -> None:
         with st.form(f"remove_form_{flag.key}_{flag.version}", border=False):
             reason = st.text_input("Why?", key="remove_reason", max_chars=400)
             typed = st.text_input(f'Type "{plain(flag.key)}"', key="remove_typed", autocomplete="off")
-            if not st.form_submit_button("Remove this flag", icon=":material/delete:"):
+            if not st.form_submit_button("Remove this flag", icon=":material/delete:", **shown("flag", "remove")):
                 return
         if typed != flag.key:
             st.error(f"Removing a flag takes its typed key: {plain(flag.key)}.")
@@ -66,7 +67,7 @@ def _form() -> None:
     owner = st.text_input("Owner", key="new_owner", max_chars=200)
     description = st.text_input("Description", key="new_description", max_chars=2000)
     st.caption("Everybody gets the first variant, which is also the safe one; change both below once it is there.")
-    if not st.button("Create", type="primary", key="create_flag"):
+    if not st.button("Create", type="primary", key="create_flag", **shown("flag", "create")):
         return
     try:
         flag = _flag(key, kind, rows, owner=owner, description=description)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.rollout import Rollout, Schedule, Thresholds
     from engine.rollout.traffic_days import Traffic
 
-Confirmation = Literal["kill", "roll back"]
+Confirmation = Literal["kill", "roll back", "tick", "rehearse"]
 
 FLAG_KEY = "flag"
 """The flag that the Feature flags page edits; also its name in the URL."""

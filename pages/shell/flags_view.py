@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.errors import printable
 from engine.flags import RESTORE_WORD
-from pages.shell import flags_actor, flags_state, frame, kill_banner
+from pages.shell import allowed, flags_actor, flags_state, frame, kill_banner
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
 
@@ -134,7 +134,13 @@ def _restore() -> None:
         why, word, button = st.columns([3, 2, 1.5], vertical_alignment="bottom")
         reason = why.text_input("Why is it safe again?", key="restore_reason", max_chars=400)
         typed = word.text_input(f'Type "{RESTORE_WORD}"', key="restore_typed", autocomplete="off")
-        is_asked = button.form_submit_button("Restore", icon=":material/restart_alt:", width="stretch")
+        is_asked = button.form_submit_button(
+            "Restore",
+            icon=":material/restart_alt:",
+            width="stretch",
+            key="restore",
+            **allowed.shown("switch", "restore"),
+        )
     if is_asked:
         who = flags_actor.actor()
         flags_actor.attempt("flags", lambda: services().flags.restore(actor=who, typed=typed, reason=reason))

@@ -28,11 +28,18 @@ class PageSpec:
     url: str
     icon: str
     is_default: bool = False
+    hides_sidebar: bool = False
+    needs_login: bool = False
 
 
 PAGES = (
     PageSpec(
-        section="Start", title="Overview", script="pages/present/overview.py", url="overview", icon=":material/route:"
+        section="Start",
+        title="Overview",
+        script="pages/present/overview.py",
+        url="overview",
+        icon=":material/route:",
+        is_default=True,
     ),
     PageSpec(
         section="Data", title="Datasets", script="pages/data/datasets.py", url="datasets", icon=":material/database:"
@@ -43,7 +50,6 @@ PAGES = (
         script="pages/explore/sweep.py",
         url="sweep",
         icon=":material/show_chart:",
-        is_default=True,
     ),
     PageSpec(
         section="Explore",
@@ -120,6 +126,15 @@ PAGES = (
         script="pages/present/slides.py",
         url="present",
         icon=":material/slideshow:",
+        hides_sidebar=True,
+    ),
+    PageSpec(
+        section="Company",
+        title="People",
+        script="pages/company/people.py",
+        url="people",
+        icon=":material/group:",
+        needs_login=True,
     ),
 )
 
@@ -135,21 +150,35 @@ def page_config() -> None:
     st.logo(str(_ASSETS / "logo.svg"), size="large", icon_image=str(_ASSETS / "icon.svg"))
 
 
-def navigation() -> st.Page:
-    """Return the page that the reader chose, with all of them listed by section and the window named after it."""
+def navigation(*, is_hidden: bool = False, has_login: bool = False) -> st.Page:
+    """Return the page that the reader chose, with all of them listed by section and the window named after it.
+
+    `is_hidden` lists none, for somebody who has not signed in. Without `has_login` there is no page about people; with
+    it, the sidebar's field of who is signed in leads there.
+    """
     sections: dict[str, list[st.Page]] = {}
     for spec in PAGES:
         script = _ROOT / spec.script
-        if not script.is_file():
+        if not script.is_file() or (spec.needs_login and not has_login):
             continue
         listed = sections.setdefault(spec.section, [])
         url = "home" if spec.is_default else spec.url
-        listed.append(st.Page(script, title=spec.title, icon=spec.icon, url_path=url, default=spec.is_default))
+        listed.append(
+            st.Page(
+                script,
+                title=spec.title,
+                icon=spec.icon,
+                url_path=url,
+                default=spec.is_default,
+                visibility="hidden" if spec.needs_login else "visible",
+            )
+        )
         if spec.is_default:
             # Streamlit shows the default page at the root only; under its own name it shall not be "Page not found".
             listed.append(st.Page(script, title=spec.title, url_path=spec.url, visibility="hidden"))
-    page = st.navigation(sections)
-    st.set_page_config(page_title=f"{page.title} · Dimshift")
+    page = st.navigation(sections, position="hidden" if is_hidden else "sidebar", expanded=True)
+    is_bare = any(spec.hides_sidebar for spec in PAGES if spec.url == page.url_path)
+    st.set_page_config(page_title=f"{page.title} · Dimshift", initial_sidebar_state="collapsed" if is_bare else "auto")
     return page
 
 
@@ -157,6 +186,16 @@ def go_to(url: str, query: Mapping[str, str] | None = None) -> None:
     """Leave for another page of the app, by the name it has in the URL, with the query parameters `query`."""
     spec = next(spec for spec in PAGES if spec.url == url)
     st.switch_page(_ROOT / spec.script, query_params=None if query is None else dict(query))
+
+
+def is_listed(url: str) -> bool:
+    """Tell whether the app has the page of that name."""
+    return any(spec.url == url and (_ROOT / spec.script).is_file() for spec in PAGES)
+
+
+def icon_of(url: str) -> str:
+    """Return the icon of a page, as it is in the navigation."""
+    return next(spec.icon for spec in PAGES if spec.url == url)
 
 
 def column() -> DeltaGenerator:

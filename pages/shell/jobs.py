@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import EngineError, JobNotFoundError
-from pages.shell import state
+from pages.shell import allowed, state
 from pages.shell.loading import Loading, Question, Slot, load_work
 from pages.shell.services import services
 from pages.shell.sweeping import SweepRequest, first_request, sweep_work
@@ -103,6 +103,29 @@ def take_looked() -> list[Job]:
     return _take_finished("migration")
 
 
+def start_demonstration(label: str, work: Work) -> None:
+    """Build the demonstration in the background; every stage is kept as soon as it is done."""
+    _start("demonstration", label, work)
+
+
+def take_demonstrated() -> None:
+    """Say how the demonstration of this tab ended, when it has since the page was drawn last and not as asked."""
+    for finished in _take_finished("demonstration"):
+        if finished.state == "cancelled":
+            said = "The demonstration was cancelled; the stages that were done are kept, and it can go on from there."
+            state.set_notice("demonstration", state.Notice(level="info", sentence=said))
+
+
+def start_evidence(label: str, work: Work) -> None:
+    """Measure something for the checklist in the background; the job keeps what it finds itself."""
+    _start("runbook", label, work)
+
+
+def take_evidence() -> None:
+    """Say how what was measured for the checklist ended, when it did not succeed."""
+    _take_finished("runbook")
+
+
 def show_progress(purpose: Purpose, *, news: Callable[[], object] | None = None) -> None:
     """Show the jobs of `purpose` that run, each with a cancel button, and how the last one ended.
 
@@ -151,7 +174,7 @@ def first_sweep() -> Job | None:
     None when there are sweeps, or when it ended without a run: `offer_first_sweep` says why and offers another try.
     """
     shared = services()
-    if shared.workspace.runs(kind="sweep", limit=1):
+    if shared.workspace.runs(kind="sweep", limit=1) or allowed.refusal("job", "start"):
         return None
     first = shared.first_sweep
     with first.lock:
@@ -174,12 +197,21 @@ def first_sweep() -> Job | None:
 
 def offer_first_sweep() -> bool:
     """Say why the first sweep ended without a run and offer to try again; False when it did not."""
+    if allowed.refusal("job", "start"):
+        return _say_nothing_is_here()
     error = services().first_sweep.error
     if error is None:
         return False
     st.error(sentence(error))
     st.button("Try again", type="primary", key="first_sweep_again", on_click=_try_again)
     return True
+
+
+def _say_nothing_is_here() -> bool:
+    is_empty = not services().workspace.runs(kind="sweep", limit=1)
+    if is_empty:
+        st.info("Nothing is here yet. An operator begins with a first sweep.", icon=":material/hourglass_empty:")
+    return is_empty
 
 
 def _try_again() -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from engine.errors import EngineError
 from engine.flags import KILL_WORD
 from pages.shell import flags_actor, flags_state, frame, state
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from engine.flags import FlagStore, KillState
 
 _POLL_S = 3.0
-_FLAGS, _ROLLOUT = "flags", "rollout"
+_FLAGS = "flags"
+_PAGE_OF = {"roll back": "rollout", "tick": "runbook", "rehearse": "runbook"}
 _LABEL = ":red[**Kill switch**]"
 
 
 def show(url: str) -> None:
     """Say on the page `url` who switched everything to safe while that is so; every open tab follows by itself."""
-    if flags_state.asked() == "roll back" and url != _ROLLOUT:
+    if _PAGE_OF.get(flags_state.asked(), url) != url:
         flags_state.stop_asking()  # its page was left
     try:
         flags = services().flags
@@ -61,7 +63,16 @@ def _banner(killed: KillState, *, leads_to_flags: bool) -> None:
 
 def switch_button(*, key: str, width: Literal["stretch", "content"] = "content") -> None:
     """Draw a button that opens the dialog of the kill switch."""
-    st.button(_LABEL, icon=":material/emergency_home:", key=key, width=width, on_click=flags_state.ask, args=("kill",))
+    drawn = shown("switch", "kill")
+    st.button(
+        "Kill switch" if drawn["disabled"] else _LABEL,
+        icon=":material/emergency_home:",
+        key=key,
+        width=width,
+        on_click=flags_state.ask,
+        args=("kill",),
+        **drawn,
+    )
 
 
 def _switch(killed: KillState | None) -> None:

@@ -11,7 +11,9 @@ import streamlit as st
 
 from engine.errors import EngineError, ParameterError
 from engine.migration import open_store, parse_url
+from engine.migration.stores.limits import StoreLimits
 from engine.migration.stores.urls import StoreSecrets
+from pages.shell.login import is_configured
 from pages.shell.migration_state import Looked
 from pages.shell.services import data_root, services
 
@@ -44,10 +46,17 @@ class Access:
     url: str
     secrets: StoreSecrets = field(repr=False)
     data_root: Path | None
+    limits: StoreLimits | None = None
+    transfers: Transfers | None = None
 
     def open(self, *, timeout_s: float = 300.0) -> VectorStore:
-        """Return the store; nothing is connected yet. Raises ParameterError, PathError or StoreError."""
-        return open_store(self.url, secrets=self.secrets, data_root=self.data_root, timeout_s=timeout_s)
+        """Return the store; nothing is connected yet. Raises ParameterError, PathError, AccessError or StoreError."""
+        limits = self.limits
+        if limits is not None and self.transfers is not None:
+            limits = limits.with_folders(self.transfers.own_folders())  # its server may have started just now
+        return open_store(
+            self.url, secrets=self.secrets, data_root=self.data_root, limits=limits, timeout_s=timeout_s
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +116,15 @@ def look(one: Access, *, may_be_new: bool) -> Looked:
 
 
 def _access(role: Role, url: str) -> Access:
-    return Access(url=url, secrets=_secrets(role), data_root=_root(url))
+    return Access(
+        url=url, secrets=_secrets(role), data_root=_root(url), limits=_limits(), transfers=services().transfers
+    )
+
+
+def _limits() -> StoreLimits | None:
+    """Return what may be opened where others use this server: people sign in, or the configuration lists hosts."""
+    root = data_root()
+    return StoreLimits.from_environment(is_shared=is_configured(), folders=() if root is None else (Path(root),))
 
 
 def _secrets(role: Role) -> StoreSecrets:

@@ -9,6 +9,7 @@ import streamlit as st
 from engine.migration.demonstration import SAMPLE
 from pages.shell import jobs, migration_view, services, state
 from pages.shell import migration_state as kept
+from pages.shell.allowed import shown
 from pages.shell.migration_access import access, without_password
 from pages.shell.migration_state import Pair
 from pages.shell.migration_sweeps import propose_for_demonstration
@@ -64,9 +65,9 @@ def show(view: View) -> None:
             type="secondary" if any(looked) else "primary",
             icon=":material/cable:",
             key="check_stores",
-            disabled=not ready,
             on_click=_look,
             args=(view.id, view.pair),
+            **shown("job", "start", disabled=not ready),
         )
         if view.draft.info is not None and view.job is None:
             st.button(
@@ -101,9 +102,9 @@ def _try_it() -> None:
                     type="primary" if moves else "secondary",
                     icon=":material/play_arrow:" if moves else ":material/edit:",
                     key=key,
-                    disabled=busy,
                     on_click=_prepare,
                     kwargs={"moves": moves},
+                    **shown("migration", "start migration", disabled=busy),
                 )
 
 

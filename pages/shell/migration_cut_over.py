@@ -9,6 +9,7 @@ import streamlit as st
 from engine.errors import EngineError
 from engine.migration.cut_over import CUT_BACK_WORD, CUT_OVER_WORD, FLAG, cut_back, cut_over
 from pages.shell import flags_actor, flags_view, frame, migration_view, state
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
 
@@ -102,7 +103,9 @@ def _form(label: str, word: str, *, icon: str, act: Callable[[str, str], object]
         left, right = st.columns([3, 2])
         reason = left.text_input("Why?", key=f"{key}_reason", max_chars=_LONGEST)
         typed = right.text_input(f'Type "{word}"', key=f"{key}_typed", autocomplete="off")
-        if not st.form_submit_button(word.capitalize(), type="primary", icon=icon, key=f"{key}_submit"):
+        if not st.form_submit_button(
+            word.capitalize(), type="primary", icon=icon, key=f"{key}_submit", **shown("flag", word)
+        ):
             return
         try:
             act(typed, reason)

@@ -13,6 +13,7 @@ from engine.migration.cut_over import FLAG
 from engine.migration.dual_settings import MODE_SENTENCES, MODES
 from pages.shell import figures, flags_actor, jobs, migration_compare, migration_dual_pair, migration_queries, state
 from pages.shell import migration_state as kept
+from pages.shell.allowed import shown
 from pages.shell.migration_work import ask_work
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
@@ -113,7 +114,13 @@ def _apply(base: StoredSettings, stored: StoredSettings, **values: Any) -> None:
             if st.button("Take the newest", key="dual_newest", icon=":material/refresh:"):
                 kept.set_dual_base(None)
                 st.rerun()
-    if not st.button("Apply", type="primary", key="dual_apply", icon=":material/check:", disabled=not is_changed):
+    if not st.button(
+        "Apply",
+        type="primary",
+        key="dual_apply",
+        icon=":material/check:",
+        **shown("dual search", "change dual search", disabled=not is_changed),
+    ):
         return
     control = services().dual_control
 
@@ -152,10 +159,14 @@ def _many(view: View, pair: DualPair, vectors: npt.NDArray[np.float32]) -> None:
             f"Ask {int(n):,} queries",
             icon=":material/play_arrow:",
             key="dual_ask",
-            disabled=bool(state.followed_jobs("migration")),
             on_click=jobs.start_looking,
             args=("Asking both stores", ask_work(pair.live, vectors, int(n))),
-            help="As your service would: by the mode that holds and the flag, each for another user.",
+            **shown(
+                "job",
+                "start",
+                disabled=bool(state.followed_jobs("migration")),
+                help="As your service would: by the mode that holds and the flag, each for another user.",
+            ),
         )
         st.button(
             "Count anew",

@@ -12,6 +12,7 @@ from engine.migration.job import JobRecord
 from engine.migration.stores.protocol import DTYPES, MOST_DIMS
 from pages.shell import jobs, migration_run, migration_sweeps, migration_view, services, state
 from pages.shell import migration_state as kept
+from pages.shell.allowed import shown
 from pages.shell.migration_access import access
 from pages.shell.migration_state import Fields
 from pages.shell.migration_work import plan_work
@@ -180,8 +181,12 @@ def _make(view: View, fields: Fields, *, is_first: bool) -> None:
         key="make_plan",
         on_click=_start_planning,
         args=(view, fields),
-        disabled=bool(state.followed_jobs("migration")),
-        help="Looks at both stores and reads one batch; writes nothing.",
+        **shown(
+            "job",
+            "start",
+            disabled=bool(state.followed_jobs("migration")),
+            help="Looks at both stores and reads one batch; writes nothing.",
+        ),
     )
 
 
@@ -246,7 +251,12 @@ def _overwriting(view: View, plan: MigrationPlan) -> None:
     name = there.info.table
     with st.form("overwrite_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(f"To replace what it holds, type {plain(name)}", key="overwrite", autocomplete="off")
-        if st.form_submit_button("Replace it", icon=":material/delete_forever:", key="overwrite_submit"):
+        if st.form_submit_button(
+            "Replace it",
+            icon=":material/delete_forever:",
+            key="overwrite_submit",
+            **shown("migration", "start migration"),
+        ):
             fields = kept.draft(view.id).fields
             if fields is not None:
                 changed = Fields(**{**vars(fields), "overwrite": typed})
@@ -265,9 +275,9 @@ def _go(view: View, fields: Fields, plan: MigrationPlan) -> None:
         type="primary",
         icon=":material/play_arrow:",
         key="start_migration",
-        disabled=bool(plan.refusals),
         on_click=migration_run.begin,
         args=(plan.job_id, view.draft, fields),
+        **shown("migration", "start migration", disabled=bool(plan.refusals)),
     )
 
 

@@ -13,6 +13,7 @@ from engine.migration.ids import shown_id
 from engine.migration.job import JobRecord, job_id
 from pages.shell import flags_actor, migration_dual_pair, migration_sweeps, migration_view, services
 from pages.shell import migration_state as kept
+from pages.shell.allowed import shown
 from pages.shell.migration_access import access
 from pages.shell.migration_state import NEW, Draft, Fields
 from pages.shell.migration_watch import watch
@@ -49,7 +50,12 @@ def begin(migration: str, draft: Draft, fields: Fields, what: Move = "run") -> N
     work = move_work(stores, fields, found, workspace=shared.workspace, actor=flags_actor.actor(), what=what)
     label = f"{migration_view.store_name(draft.pair.source)} → {migration_view.store_name(draft.pair.target)}"
     migration_dual_pair.forget_pair(draft.pair, JobRecord(shared.workspace, migration).read())
-    flags_actor.attempt("migration", lambda: shared.transfers.start(migration, label, work))
+
+    def start() -> None:
+        shared.workspace.check_access("migration", "start migration")
+        shared.transfers.start(migration, label, work)
+
+    flags_actor.attempt("migration", start)
     # What was found in the target is about to be no longer so.
     kept.keep_draft(migration, replace(draft, fields=fields, target=None, planned=None, plan=None))
     if kept.asked() != migration:
@@ -158,10 +164,10 @@ def _button(label: str, view: View, fields: Fields, what: Move, *, icon: str, ke
         type="primary",
         icon=icon,
         key=key,
-        help=help_words,
         on_click=begin,
         args=(view.id, view.draft, fields),
         kwargs={"what": what},
+        **shown("migration", "start migration", help=help_words),
     )
 
 
@@ -175,7 +181,9 @@ def _discard(view: View, job: MigrationJob) -> None:
         st.markdown("Only the table that this migration made, and has not finished, can be dropped here.")
         name = parse_url(job.target).table
         typed = st.text_input(f"Type the target's table name, {plain(name)}", key="drop_typed", autocomplete="off")
-        if st.form_submit_button("Drop it", icon=":material/delete_forever:", key="drop_submit"):
+        if st.form_submit_button(
+            "Drop it", icon=":material/delete_forever:", key="drop_submit", **shown("migration", "drop target")
+        ):
             flags_actor.attempt("migration", lambda: _drop(view, typed))
             st.rerun()
 
@@ -215,10 +223,14 @@ def _quarantine(view: View, job: MigrationJob) -> None:
             "Try these again",
             icon=":material/refresh:",
             key="retry_quarantine",
-            help="Once the rows are mended in the source. They alone are read and written.",
             on_click=begin,
             args=(view.id, view.draft, view.fields),
             kwargs={"what": "retry"},
+            **shown(
+                "migration",
+                "retry quarantine",
+                help="Once the rows are mended in the source. They alone are read and written.",
+            ),
         )
         if job.reason.endswith("moved"):
             st.caption(sentence(f"{job.reason}."))

@@ -93,6 +93,11 @@ class Transfers:
         """Tell whether `path` lies in the demonstration's folder, symlinks followed."""
         return path.resolve().is_relative_to(self.folder.resolve())
 
+    def own_folders(self) -> tuple[Path, ...]:
+        """Return the demonstration's folder, and that of the socket of its server while it runs."""
+        made = self._demonstration
+        return (self.folder,) if made is None else (self.folder, made.server.socket_folder)
+
     def close(self, *, timeout_s: float) -> None:
         """Pause what is under way, wait at most `timeout_s` for it, and stop the demonstration's server."""
         self._jobs.close(timeout_s=timeout_s)

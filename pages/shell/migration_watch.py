@@ -9,6 +9,7 @@ import streamlit as st
 from engine.errors import EngineError
 from engine.migration.job import JobRecord
 from pages.shell import flags_actor, migration_view, state
+from pages.shell.allowed import refusal, shown
 from pages.shell.services import services
 from pages.shell.text import plain
 
@@ -82,10 +83,14 @@ def _buttons(migration: str, job: MigrationJob | None, here: Job | None) -> None
                 what.capitalize(),
                 icon=icon,
                 key=f"{what}_migration",
-                help=words,
-                disabled=is_asked or (here is not None and here.cancelling),
                 on_click=_ask,
                 args=(migration, what),
+                **shown(
+                    "migration",
+                    f"ask to {what}",
+                    disabled=is_asked or (here is not None and here.cancelling),
+                    help=words,
+                ),
             )
 
 
@@ -94,6 +99,7 @@ def _ask(migration: str, what: Literal["pause", "cancel"]) -> None:
     is_here = shared.transfers.is_at_work(migration)
 
     def ask() -> None:
+        shared.workspace.check_access("migration", f"ask to {what}")
         record = JobRecord(shared.workspace, migration)
         job = record.read()
         # Before its first record, and where it waits for a store, only its own process can be told.
@@ -101,7 +107,7 @@ def _ask(migration: str, what: Literal["pause", "cancel"]) -> None:
             record.ask(what, actor=flags_actor.actor())
 
     flags_actor.attempt("migration", ask)
-    if is_here:
+    if is_here and refusal("migration", f"ask to {what}") is None:
         shared.transfers.stop(migration)
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 from engine.errors import EngineError
 from engine.rollout import ROLL_BACK_WORD
 from pages.shell import flags_actor, flags_state, kill_banner, rollout_view, state
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
@@ -34,11 +35,23 @@ def bar(status: RolloutStatus) -> None:
             _pause(status)
         if "roll back" in status.actions:
             st.button(
-                "Roll back", icon=":material/undo:", key="roll_back", on_click=flags_state.ask, args=("roll back",)
+                "Roll back",
+                icon=":material/undo:",
+                key="roll_back",
+                on_click=flags_state.ask,
+                args=("roll back",),
+                **shown("rollout", "roll back"),
             )
         if "start" in status.actions:
             seen = (status.rollout.key, status.version)
-            st.button("Discard this draft", icon=":material/delete:", key="discard", on_click=_discard, args=seen)
+            st.button(
+                "Discard this draft",
+                icon=":material/delete:",
+                key="discard",
+                on_click=_discard,
+                args=seen,
+                **shown("rollout", "discard"),
+            )
         if status.rollout.is_active and not status.is_killed:
             kill_banner.switch_button(key="kill_rollout")
     if flags_state.asked() == "roll back":
@@ -75,6 +88,7 @@ def start_draft(status: RolloutStatus) -> None:
             key="start",
             on_click=_start,
             args=(status.rollout.key, status.version),
+            **shown("rollout", "start"),
         )
 
 
@@ -92,9 +106,9 @@ def _onward(status: RolloutStatus) -> None:
         type="primary",
         icon=_ICONS[action],
         key="onward",
-        disabled=not status.can_go_on,
         on_click=_go_on,
         args=seen,
+        **shown("rollout", action, disabled=not status.can_go_on),
     )
     if not status.obstacles or not all(one.can_be_overridden for one in status.obstacles):
         return
@@ -103,7 +117,14 @@ def _onward(status: RolloutStatus) -> None:
         for one in status.obstacles:
             st.markdown(f"- {rollout_view.kept_together(one.sentence)}")
         st.text_input("Why is it right to go on?", key=_OVERRIDE_REASON, max_chars=_LONGEST)
-        st.form_submit_button(f"{label} anyway", icon=_ICONS[action], key="anyway", on_click=_go_on_anyway, args=seen)
+        st.form_submit_button(
+            f"{label} anyway",
+            icon=_ICONS[action],
+            key="anyway",
+            on_click=_go_on_anyway,
+            args=seen,
+            **shown("rollout", action),
+        )
 
 
 def _start(key: str, version: int) -> None:
@@ -135,7 +156,12 @@ def _pause(status: RolloutStatus) -> None:
         st.markdown("Users who have the treatment keep it; the days stand still.")
         st.text_input("Why?", key=_PAUSE_REASON, max_chars=_LONGEST)
         st.form_submit_button(
-            "Pause now", icon=":material/pause:", key="pause_submit", on_click=_pause_now, args=(status.rollout.key,)
+            "Pause now",
+            icon=":material/pause:",
+            key="pause_submit",
+            on_click=_pause_now,
+            args=(status.rollout.key,),
+            **shown("rollout", "pause"),
         )
 
 
@@ -170,7 +196,14 @@ def _roll_back_dialog(status: RolloutStatus) -> None:
 
 
 def _step_button(status: RolloutStatus, label: str, days: int, *, key: str) -> None:
-    st.button(label, icon=":material/fast_forward:", key=key, on_click=_step, args=(status.rollout.key, days))
+    st.button(
+        label,
+        icon=":material/fast_forward:",
+        key=key,
+        on_click=_step,
+        args=(status.rollout.key, days),
+        **shown("clock", "step clock"),
+    )
 
 
 def _step(key: str, days: int) -> None:

@@ -14,6 +14,7 @@ from engine.rollout.observation_columns import ObservationColumns
 from engine.rollout.observing import ReadingOptions, observation_columns, read_observations
 from engine.rollout.traffic_days import RolloutFault
 from pages.shell import flags_actor, state
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
@@ -57,9 +58,9 @@ def _faults(status: RolloutStatus) -> None:
                 label,
                 key=name,
                 icon=icon,
-                disabled=status.rollout.ended_at is not None,
                 on_click=_set_faults,
                 args=(key, settings, (*settings.faults, fault)),
+                **shown("simulation", "set simulation", disabled=status.rollout.ended_at is not None),
             )
     st.caption(f"From the next simulated day on, day {today:,} of the clock, in the treatment; no data in both arms.")
     for place, fault in enumerate(settings.faults):
@@ -73,6 +74,7 @@ def _faults(status: RolloutStatus) -> None:
                 icon=":material/close:",
                 on_click=_set_faults,
                 args=(key, settings, rest),
+                **shown("simulation", "set simulation"),
             )
     _typed_fault(key, settings)
 
@@ -108,7 +110,9 @@ def _typed_fault(key: str, settings: SimulationSettings) -> None:
     with st.form("fault_form", border=False, clear_on_submit=True):
         words, button = st.columns([3, 1], vertical_alignment="bottom")
         typed = words.text_input("Another fault", key="fault_typed", placeholder="clicks:-8%@50%, errors:0.01@day12-13")
-        if not button.form_submit_button("Add", icon=":material/add:", key="fault_add", width="stretch"):
+        if not button.form_submit_button(
+            "Add", icon=":material/add:", key="fault_add", width="stretch", **shown("simulation", "set simulation")
+        ):
             return
     flags_actor.attempt("rollout", lambda: _set(key, replace(settings, faults=(*settings.faults, parse_fault(typed)))))
     st.rerun()
@@ -151,7 +155,7 @@ def _upload(status: RolloutStatus) -> None:
         st.error(sentence(error))
         return
     _preview(observed)
-    if st.button("Append", type="primary", icon=":material/add_chart:", key="append"):
+    if st.button("Append", type="primary", icon=":material/add_chart:", key="append", **shown("rollout", "observe")):
         flags_actor.attempt("rollout", _appending(status, observed))
         st.rerun()
 

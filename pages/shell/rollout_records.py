@@ -12,6 +12,7 @@ from engine.flags import FILE_NAME, file_text
 from engine.rollout.argo import argo_manifests
 from engine.rollout.flagger import flagger_manifests
 from pages.shell import flags_actor, rollout_view
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
@@ -122,7 +123,12 @@ def _incident(one: Incident, place: int) -> None:
     with st.form(f"incident_{place}", border=False):
         words, button = st.columns([3, 1], vertical_alignment="bottom")
         note = words.text_input("What was found out?", key=f"incident_note_{place}", max_chars=_LONGEST_NOTE)
-        if not button.form_submit_button("Close the incident", key=f"incident_close_{place}", width="stretch"):
+        if not button.form_submit_button(
+            "Close the incident",
+            key=f"incident_close_{place}",
+            width="stretch",
+            **shown("rollout", "close incident"),
+        ):
             return
     who = flags_actor.actor()
     flags_actor.attempt("rollout", lambda: services().rollouts.close_incident(one.key, note=note, actor=who))

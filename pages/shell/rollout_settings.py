@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.errors import EngineError
 from pages.shell import flags_actor, flags_state, rollout_fields, rollout_preflight, state
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
@@ -35,7 +36,7 @@ def show(status: RolloutStatus) -> None:
     is_changed = (schedule, thresholds, is_automatic) != (rollout.schedule, rollout.thresholds, rollout.is_automatic)
     _follow(status, edit, is_changed=is_changed)
     reason = st.text_input("Why?", key=f"edit_why_{mark}", max_chars=400)
-    saves = st.button("Save", type="primary", icon=":material/save:", key="save_rollout")
+    saves = st.button("Save", type="primary", icon=":material/save:", key="save_rollout", **shown("rollout", "edit"))
     if saves and not is_changed:
         st.info("Nothing has changed.")
     elif saves:

@@ -12,6 +12,7 @@ from engine.flags import Flag
 from engine.rollout import DEFAULT_SCHEDULE, SimulationSettings, Thresholds
 from engine.rollout.traffic_days import Traffic
 from pages.shell import flags_actor, flags_state, rollout_fields, rollout_preflight
+from pages.shell.allowed import shown
 from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
@@ -136,8 +137,12 @@ def _start(
         )
         with st.container(horizontal=True):
             labels = (f"Start at {first}", "Save as a draft")
-            starts = st.form_submit_button(labels[0], type="primary", icon=":material/rocket_launch:", key="start")
-            saves = st.form_submit_button(labels[1], icon=":material/draft:", key="save_draft")
+            starts = st.form_submit_button(
+                labels[0], type="primary", icon=":material/rocket_launch:", key="start", **shown("rollout", "start")
+            )
+            saves = st.form_submit_button(
+                labels[1], icon=":material/draft:", key="save_draft", **shown("rollout", "create")
+            )
     if not (starts or saves):
         return
     ramp = _Ramp(key=key, flag_key=flag_key, treatment=treatment, is_simulated=is_simulated, is_automatic=is_automatic)

@@ -42,7 +42,7 @@ def choose_run(shown: Run | None) -> None:
     if shown is not None:
         runs.setdefault(shown.id, shown)
     zone = st.context.timezone
-    titles = told_apart({run_id: _title(run, zone) for run_id, run in runs.items()})
+    titles = told_apart({run_id: title_of(run, zone) for run_id, run in runs.items()})
     # The choice follows the run that is shown, whoever changed it.
     st.session_state[_CHOICE_KEY] = None if shown is None else shown.id
     st.selectbox(
@@ -68,15 +68,16 @@ def run_id_field() -> None:
     )
 
 
-def _open_choice() -> None:
-    chosen = st.session_state[_CHOICE_KEY]
-    if chosen:
-        state.open_run(chosen)
-
-
-def _title(run: Run, timezone: str | None) -> str:
+def title_of(run: Run, timezone: str | None) -> str:
+    """Return how a sweep is named in a list: its data set with labels and size, and when it was made."""
     facts = run.dataset
     size = f"{facts.get('n_docs', 0):,} × {facts.get('dim', 0):,}"
     return " · ".join(
         [str(facts.get("name", "Unnamed set")), *facts.get("labels", ()), size, local_time(run.created_at, timezone)]
     )
+
+
+def _open_choice() -> None:
+    chosen = st.session_state[_CHOICE_KEY]
+    if chosen:
+        state.open_run(chosen)

@@ -1,4 +1,4 @@
-"""What every tab of this process shares: the workspace, the job runner, and bounded caches of what they hold."""
+"""What every tab of this process shares, bound to who is signed in: the workspace, jobs, and bounded caches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 
@@ -18,13 +18,17 @@ from engine.migration import DualControl
 from engine.rollout import RolloutControl, SimulatedRollouts
 from engine.tradeoff import Criterion, Estimates, SweepSummary, estimate, judge, load_sweep
 from engine.workspace import JobRunner, Workspace
+from pages.shell import login
 from pages.shell.migration_shared import Transfers
 from pages.shell.text import sentence
 
 if TYPE_CHECKING:
     from engine.embeddings import EmbeddingSet
+    from engine.workspace import BoundJobs, Identity
 
 _CLOSE_S = 5.0
+
+Part = TypeVar("Part", Workspace, FlagStore, RolloutControl, DualControl)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -41,8 +45,8 @@ class FirstSweep:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Services:
-    """The workspace and the jobs of this process."""
+class Shared:
+    """The workspace and the jobs of this process, bound to nobody: pages take `services` instead."""
 
     workspace: Workspace
     jobs: JobRunner
@@ -64,19 +68,75 @@ class Services:
         """How old and new store answer together in this workspace."""
         return DualControl(self.workspace)
 
-    @cached_property
+
+class Services:
+    """The same for who has this tab open; what that person may not do raises AccessError in the engine.
+
+    Made anew for every action, so that a role that changed holds at once. `identity` is None for the single user.
+    """
+
+    def __init__(self, shared: Shared, identity: Identity | None) -> None:
+        self._shared = shared
+        self.identity = identity
+        self.workspace: Workspace = _bound(shared.workspace, identity)
+        self.jobs: BoundJobs = shared.jobs.acting_as(identity)
+        self.first_sweep = shared.first_sweep
+        self.transfers = shared.transfers
+
+    @property
+    def flags(self) -> FlagStore:
+        """The flags of the workspace, in memory. Raises FlagError or WorkspaceError when they cannot be read."""
+        return _bound(self._shared.flags, self.identity)
+
+    @property
+    def rollouts(self) -> RolloutControl:
+        """The rollouts of the workspace."""
+        return _bound(self._shared.rollouts, self.identity)
+
+    @property
+    def dual_control(self) -> DualControl:
+        """How old and new store answer together in this workspace."""
+        return _bound(self._shared.dual_control, self.identity)
+
+    @property
     def simulated(self) -> SimulatedRollouts:
         """What steps rollouts on simulated time through their days."""
         return SimulatedRollouts(self.rollouts)
 
 
 def services() -> Services:
-    """Return the shared services; a workspace that cannot be opened ends the page with one sentence."""
+    """Return the services for who is signed in; a workspace that cannot be opened ends the page with one sentence.
+
+    When the session is over the page is drawn anew: the router asks to sign in then.
+    """
+    shared = _shared()
+    who = login.visitor(shared.workspace)
+    if not who.is_inside:
+        st.rerun()
+        st.stop()
+    return Services(shared, who.identity)
+
+
+def visitor() -> login.Visitor:
+    """Return who has this tab open."""
+    return login.visitor(_shared().workspace)
+
+
+def end_session(who: login.Visitor) -> None:
+    """Log out whoever has this tab open, in every tab of that browser."""
+    login.end_session(_shared().workspace, who)
+
+
+def _shared() -> Shared:
     try:
         return _open(os.environ.get("DIMSHIFT_WORKSPACE", ""), os.environ.get("DIMSHIFT_DATABASE_URL", ""))
     except EngineError as error:
         st.error(sentence(error))
         st.stop()
+
+
+def _bound(part: Part, identity: Identity | None) -> Part:
+    return part if identity is None else part.acting_as(identity)
 
 
 def summary(run_id: str, criterion: Criterion) -> SweepSummary:
@@ -105,17 +165,17 @@ def data_root() -> str | None:
     return os.environ.get("DIMSHIFT_DATA_ROOT") or None
 
 
-def _close(opened: Services) -> None:
+def _close(opened: Shared) -> None:
     opened.jobs.close(timeout_s=_CLOSE_S)
     opened.transfers.close(timeout_s=_CLOSE_S)
     opened.workspace.close()
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, on_release=_close)
-def _open(folder: str, database_url: str) -> Services:
+def _open(folder: str, database_url: str) -> Shared:
     workspace = Workspace.open(folder or None, database_url=database_url or None)
     transfers = Transfers(workspace.folder)
-    return Services(workspace=workspace, jobs=JobRunner(), first_sweep=FirstSweep(), transfers=transfers)
+    return Shared(workspace=workspace, jobs=JobRunner(), first_sweep=FirstSweep(), transfers=transfers)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from pages.shell.loading import Loading, Question, Slot
 
 Purpose = Literal[
-    "sweep", "load", "explore", "experiment", "flags", "rollout", "migration", "demonstration", "plan", "report"
+    "sweep",
+    "load",
+    "explore",
+    "experiment",
+    "flags",
+    "rollout",
+    "migration",
+    "demonstration",
+    "plan",
+    "report",
+    "runbook",
+    "people",
 ]
 Place = Literal["bundled", "tab", "workspace"]
 
@@ -162,13 +173,18 @@ def set_notice(purpose: Purpose, said: Notice | None) -> None:
 
 def open_run(run_id: str) -> None:
     """Show this run from now on; to be called before the page draws the field of its id."""
-    if RUN_KEY not in st.session_state:
+    open_bound(RUN_KEY, run_id)
+
+
+def open_bound(key: str, value: str) -> None:
+    """Set the text field `key`, which the address keeps, to `value`; to be called before the page draws the field."""
+    if key not in st.session_state:
         # Streamlit writes a bound value to the URL when it changes; the first one it would leave out.
-        is_named_empty = st.query_params.get(RUN_KEY) == ""
-        st.query_params[RUN_KEY] = run_id
+        is_named_empty = st.query_params.get(key) == ""
+        st.query_params[key] = value
         if is_named_empty:
             st.rerun()  # else the field of the id finds the empty value that the URL came with, and takes both out
-    st.session_state[RUN_KEY] = run_id
+    st.session_state[key] = value
 
 
 def asked_run() -> str:

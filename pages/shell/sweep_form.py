@@ -11,8 +11,9 @@ from engine.embeddings import METRICS, RECIPES
 from engine.errors import EngineError, ParameterError
 from engine.tradeoff import check_dims, check_ks, default_dims
 from pages.shell import jobs, state
-from pages.shell.sweeping import SweepRequest, sources
-from pages.shell.text import sentence
+from pages.shell.allowed import shown
+from pages.shell.sweeping import SweepRequest, scheduler, scheduler_for, sources
+from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,7 @@ def _form() -> None:
         st.error(sentence(error))
         return
     st.caption(f"{chosen.n_docs:,} documents · {chosen.n_queries:,} queries · {chosen.dim:,} dimensions")
+    _say_where(chosen)
     # Text, since a multiselect completes what is typed: 2 would become 20.
     dims = st.text_input(
         "Dimensions to try",
@@ -61,6 +63,17 @@ def _form() -> None:
         "k", _listed(_DEFAULT_KS), key="ks", help="How many results count: whole numbers, with commas between."
     )
     _submit(source, chosen, dims=dims, ks=ks)
+
+
+def _say_where(chosen: EmbeddingSet) -> None:
+    """Say who will sweep, where a cluster is configured."""
+    address = scheduler()
+    if address is None:
+        return
+    if scheduler_for(chosen) is None:
+        st.caption("Swept on this machine: the vectors are in memory, and a cluster reads files.")
+    else:
+        st.caption(f"Swept on the Dask cluster at {plain(address)}, whose workers read the file.")
 
 
 def _submit(source: Source, chosen: EmbeddingSet, *, dims: str, ks: str) -> None:
@@ -79,7 +92,7 @@ def _submit(source: Source, chosen: EmbeddingSet, *, dims: str, ks: str) -> None
         "Queries", 1, max(1, chosen.n_queries), None, key=f"n_queries_{source.key}", placeholder="all"
     )
     seed = right.number_input("Seed", 0, 2**31, 0, key="seed", help="Of the query sample and the intervals.")
-    if not st.button("Run sweep", type="primary", width="stretch", key="run_sweep"):
+    if not st.button("Run sweep", type="primary", width="stretch", key="run_sweep", **shown("job", "start")):
         return
     try:
         request = SweepRequest(

@@ -156,7 +156,7 @@ def provenance(run: Run, result: SweepResult) -> None:
         *(["layer-norm first"] if result.recipe == "layer_norm" else []),
         f"seed {result.seed}",
         local_time(run.created_at, st.context.timezone),
-        f"{run.elapsed_s:.1f} s on {plain(run.environment.get('cpu') or 'an unknown CPU')}",
+        f"{run.elapsed_s:.1f} s on {_where(run, result)}",
     ]
     st.caption(" · ".join(facts))
     warnings = [*info.warnings, *result.warnings]
@@ -166,10 +166,19 @@ def provenance(run: Run, result: SweepResult) -> None:
 
 def environment(run: Run) -> None:
     """List everything that was recorded with the run."""
+    if run.created_by:
+        st.caption(f"Made by {plain(run.created_by)}")
     st.caption("Data set digest (sha256)")
     st.code(str(run.dataset.get("sha256", "")), language=None, wrap_lines=True)
     st.caption("Environment")
     st.json(run.environment, expanded=1)
+
+
+def _where(run: Run, result: SweepResult) -> str:
+    cluster = result.cluster
+    if cluster is None:
+        return plain(run.environment.get("cpu") or "an unknown CPU")
+    return f"a Dask cluster of {cluster.workers:,} worker{'' if cluster.workers == 1 else 's'}"
 
 
 def _spotlight(summary: SweepSummary) -> Point:

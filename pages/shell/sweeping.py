@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.embeddings.samples import sample_sets
 from engine.progress import stop_if
-from engine.tradeoff import save_sweep, sweep
+from engine.tradeoff import save_sweep
+from engine.tradeoff.distributed import can_be_shared, sweeper
 from pages.shell import services, state
 
 if TYPE_CHECKING:
@@ -76,6 +78,16 @@ def first_request() -> SweepRequest:
     return SweepRequest(source=next(source for source in sources().values() if source.key.startswith(_SAMPLE)))
 
 
+def scheduler() -> str | None:
+    """Return the address of the Dask cluster that sweeps for this app; None when none is configured."""
+    return os.environ.get("DIMSHIFT_SCHEDULER") or None
+
+
+def scheduler_for(chosen: EmbeddingSet) -> str | None:
+    """Return the cluster that sweeps `chosen`; None where this machine does: a set in memory is in no file to share."""
+    return scheduler() if can_be_shared(chosen) else None
+
+
 def sweep_work(request: SweepRequest, workspace: Workspace) -> Work:
     """Return the job: sweep, store the run, return its id."""
 
@@ -85,7 +97,7 @@ def sweep_work(request: SweepRequest, workspace: Workspace) -> Work:
         if request.recipe is not None and request.recipe != chosen.recipe:
             chosen = replace(chosen, recipe=request.recipe)
         progress(0.0, "Scoring")
-        result = sweep(
+        result = sweeper(scheduler_for(chosen))(
             chosen,
             request.dims,
             request.ks,

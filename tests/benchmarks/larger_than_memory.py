@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 N_ROWS, DIM, N_QUERIES = 349_526, 3072, 100  # 4 GiB of float32
 LIMIT = 2 << 30
 _CONTROL_GROUPS = Path("/sys/fs/cgroup/memory")
-_BLOCK = 32_768
+_BLOCK = 16_384
 
 
 def _write_corpus(path: Path) -> None:
@@ -29,7 +29,8 @@ def _write_corpus(path: Path) -> None:
     rng = np.random.default_rng(0)
     scales = np.geomspace(1, 0.05, DIM, dtype=np.float32)  # earlier components carry more, as in Matryoshka embeddings
     for start in range(0, N_ROWS, _BLOCK):
-        written[start : start + _BLOCK] = rng.standard_normal((_BLOCK, DIM), dtype=np.float32) * scales
+        block = written[start : start + _BLOCK]
+        block[:] = rng.standard_normal(block.shape, dtype=np.float32) * scales
     written.flush()
 
 

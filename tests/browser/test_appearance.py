@@ -33,7 +33,7 @@ def style(tab: Tab, selector: str, name: str) -> Any:
 def test_page_and_chart_wear_the_palette(new_tab: Callable[..., Tab], server: Server, mode: Mode) -> None:
     """Page and chart have the palette's background and text colours in the mode that the system prefers."""
     colours = PALETTES[mode]
-    tab = new_tab(server, scheme=mode).open().curve()
+    tab = new_tab(server, scheme=mode).open("/sweep").curve()
     assert style(tab, "[data-testid=stApp]", "backgroundColor") == rgb(colours.background)
     assert style(tab, ".st-key-target_chart .main-svg", "backgroundColor") == rgb(colours.background)
     assert style(tab, "h1", "color") == rgb(colours.text)
@@ -44,17 +44,17 @@ def test_page_and_chart_wear_the_palette(new_tab: Callable[..., Tab], server: Se
 
 def test_charts_follow_a_change_of_theme(tab: Tab) -> None:
     """When light turns to dark under an open page, the chart is drawn anew in dark colours by itself."""
-    tab.open().curve()
+    tab.open("/sweep").curve()
     tab.page.emulate_media(color_scheme="dark")
     background = "getComputedStyle(document.querySelector('.st-key-target_chart .main-svg')).backgroundColor"
     tab.page.wait_for_function(f"colour => {background} == colour", arg=rgb(PALETTES["dark"].background))
 
 
-@pytest.mark.parametrize("path", ["/", "/datasets"])
+@pytest.mark.parametrize("path", ["/", "/sweep", "/datasets"])
 def test_narrow_screens_do_not_scroll_sideways(new_tab: Callable[..., Tab], server: Server, path: str) -> None:
     """At 390 px nothing is wider than the screen, and the chart fits into it."""
     tab = new_tab(server, width=NARROW[0], height=NARROW[1]).open(path)
-    if path == "/":
+    if path == "/sweep":
         assert tab.curve().key("target_chart").bounding_box()["width"] <= NARROW[0]
     main = "document.querySelector('[data-testid=stMain]')"
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
@@ -63,14 +63,14 @@ def test_narrow_screens_do_not_scroll_sideways(new_tab: Callable[..., Tab], serv
 
 def test_chart_tells_itself_in_words(tab: Tab) -> None:
     """The chart has a text alternative with its numbers for people who do not see it."""
-    tab.open().curve()
+    tab.open("/sweep").curve()
     described = tab.page.locator(".st-key-target_chart [role=figure][aria-label*='against dimensions']")
     assert described.count() >= 1
 
 
 def test_hovering_a_point_shows_its_numbers(tab: Tab) -> None:
     """A hovered marker names dimension, value, interval and bytes."""
-    tab.open().curve()
+    tab.open("/sweep").curve()
     point = tab.key("target_chart").locator(".scatterlayer .points path").last
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
@@ -103,7 +103,7 @@ def test_markup_in_a_file_name_stays_text(tab: Tab, name: str) -> None:
 
 
 def test_no_page_uses_raw_html(tab: Tab) -> None:
-    """Nothing on either page was put there as raw HTML or in a frame."""
-    for path in ("/", "/datasets"):
+    """Nothing on these pages was put there as raw HTML or in a frame."""
+    for path in ("/", "/sweep", "/datasets"):
         tab.open(path)
         assert tab.page.locator("iframe, [data-testid=stHtml]").count() == 0

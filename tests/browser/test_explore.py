@@ -104,7 +104,7 @@ def test_typed_text_is_searched_and_moves_with_the_dimension(new_tab: Callable[.
 
 def test_a_point_of_the_curve_leads_to_its_queries(new_tab: Callable[..., Tab], explored: Server) -> None:
     """A click on the curve opens Who loses at that dimension, in the view that the Sweep page showed."""
-    tab = new_tab(explored).open("/").curve()
+    tab = new_tab(explored).open("/sweep").curve()
     tab.key("k").get_by_text("1", exact=True).click()
     tab.settled().curve()
     tab.page.wait_for_timeout(500)  # the chart slides into its size

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
 
 import pytest
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 MARKS = ".scatterlayer path, .barlayer path, .shapelayer path"
-N_CHARTS_AT_LEAST = 18
+N_CHARTS_AT_LEAST = 25
 
 
 class Opened:
@@ -125,3 +127,22 @@ def test_it_follows_the_readers_colours_and_prints_on_white(opened: Opened) -> N
     opened.page.wait_for_selector("[data-chart='chart-curves-0'][data-shown='light null']")
     assert folded.count() == n_folded
     assert opened.complaints == []
+
+
+def test_the_page_shows_and_gives_the_file(tab: Any) -> None:
+    """What is ticked off goes from the preview and the file, and the list stays open; the files are what they say."""
+    tab.open("/report").key("report_sections").locator("summary").click()
+    tab.key("report_in_method").locator("label").click()
+    tab.key("report_show_method").wait_for(state="detached")
+    assert tab.settled().key("report_in_verdict").is_visible()
+    files = []
+    for name in ("html", "markdown", "tables"):
+        with tab.page.expect_download() as given:
+            tab.key(f"report_{name}").locator("button").first.click()
+        files.append(given.value.path().read_bytes())
+    assert files[0].startswith(b"<!DOCTYPE html>")
+    assert b'data-chart="chart-curves-0"' in files[0]
+    assert b'<section id="method">' not in files[0]
+    assert files[1].startswith(b"# How few dimensions can API reference keep?")
+    with ZipFile(BytesIO(files[2])) as archive:
+        assert {"dimensions.csv", "dimensions.parquet"} <= set(archive.namelist())

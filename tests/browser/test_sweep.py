@@ -61,23 +61,16 @@ def test_first_visit_of_a_new_installation(new_tab: Callable[..., Tab], start_se
     tab = new_tab(server).open("/datasets")
     tab.page.get_by_role("heading", name="Datasets").wait_for()
     assert tab.page.get_by_text("Page not found").count() == 0
-    tab.open().curve()
+    tab.open("/sweep").curve()
     assert tab.key("target_chart").locator(".scatterlayer .points path").count() >= 7
     assert "run=" in tab.page.url
     assert tab.page.locator("h1").inner_text().endswith("256 dimensions")
     assert stored_names(server) == ["API reference"]
 
 
-@pytest.mark.parametrize("path", ["/sweep", "/"])
-def test_the_default_page_has_two_addresses(tab: Tab, path: str) -> None:
-    """Sweep answers at the root and under its own name."""
-    tab.open(path).curve()
-    assert tab.page.get_by_text("Page not found").count() == 0
-
-
 def test_the_address_reopens_the_view(new_tab: Callable[..., Tab], server: Server) -> None:
     """Criterion, k and target go into the address; another browser that opens it sees the same."""
-    tab = new_tab(server).open().curve()
+    tab = new_tab(server).open("/sweep").curve()
     tab.key("criterion").get_by_text("nDCG").click()
     tab.settled()
     tab.key("k").get_by_text("100", exact=True).click()
@@ -115,7 +108,7 @@ def test_a_running_sweep_is_private_and_can_be_cancelled(new_tab: Callable[..., 
     generate(mine, 20_000, 256, 10_000)
     start_sweep(mine)
     mine.page.get_by_role("button", name="Cancel").wait_for()
-    other.open().curve()
+    other.open("/sweep").curve()
     assert other.page.get_by_role("button", name="Cancel").count() == 0
     mine.page.get_by_role("button", name="Cancel").click()
     mine.says("was cancelled; nothing was kept").curve()
@@ -138,14 +131,14 @@ def test_a_closed_tab_does_not_lose_its_run(new_tab: Callable[..., Tab], server:
     deadline = time.monotonic() + 60
     while "Synthetic 10,000 × 128" not in stored_names(server) and time.monotonic() < deadline:
         time.sleep(0.1)
-    other = new_tab(server, apart=True).open().curve()
+    other = new_tab(server, apart=True).open("/sweep").curve()
     other.says("Synthetic 10,000 × 128")
     other.says("synthetic")
 
 
 def test_an_unknown_run_is_offered_the_newest(tab: Tab) -> None:
     """An address with a run that is not there gives a sentence and a button that leads to a curve."""
-    tab.open("/?run=20200101-000000-00000000").says("No such run")
+    tab.open("/sweep?run=20200101-000000-00000000").says("No such run")
     tab.page.get_by_text("Open the newest run").click()
     tab.curve()
     tab.page.wait_for_url(lambda url: "run=" in url and "20200101" not in url)
@@ -153,7 +146,7 @@ def test_an_unknown_run_is_offered_the_newest(tab: Tab) -> None:
 
 def test_downloads_hold_the_table_and_the_contract(tab: Tab, tmp_path: Path) -> None:
     """CSV has a row a dimension; JSON has the fields that scripts rely on."""
-    tab.open().curve()
+    tab.open("/sweep").curve()
     got = {}
     for name in ("CSV", "JSON"):
         with tab.page.expect_download() as waiting:

@@ -30,6 +30,7 @@ def compared(n_runs: int, *, differs: bool = True) -> RunComparison:
             seed=0,
             dims=(16, 32, 64),
             recommended_dim=None,
+            verdict="undecided",
             reason="",
         )
         for number in range(n_runs)

@@ -152,7 +152,7 @@ def test_a_plan_is_printed_and_written(ab):
         (("simulate", "--fault", "fire:2"), "a fault is one of"),
         (("simulate", "--control", "ctr=a"), "--control takes numbers"),
         (("simulate", "--treatment", "speed=2"), "--treatment takes NAME=VALUE of ctr"),
-        (("simulate", "--stages", "0-5"), "--stages takes DAY:PERCENT"),
+        (("simulate", "--stages", "0-5"), "a ramp is written as day:percent"),
         (("simulate", "--percent", "150"), "150"),
         (("simulate", "--fault", "errors:0.1:2-x"), "--fault takes KIND:AMOUNT"),
         (("simulate", "--days", "5", "--fault", "errors:0.1:3-2"), "does not end before; found day 3 to day 2"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.errors import ParameterError
-from engine.experiment.settings import METRICS, AnalysisSettings, Margin, Stage, is_loss_up, metric_name
+from engine.experiment.settings import METRICS, AnalysisSettings, Margin, Stage, is_loss_up, metric_name, parse_stages
 
 
 def test_defaults_are_those_that_users_start_from():
@@ -57,3 +57,17 @@ def test_metrics_know_their_name_and_direction():
     """Errors, empty answers and latency are worse when higher, clicks and conversions when lower."""
     assert [is_loss_up(metric) for metric in (*METRICS, "p99")] == [False, False, True, True, True]
     assert [metric_name(metric) for metric in ("ctr", "no_results", "p99")] == ["CTR", "no-result rate", "p99 latency"]
+
+
+def test_a_ramp_is_read_however_it_is_spaced():
+    """Days and percentages are read with and without blanks and signs of percent; an empty text has no stages."""
+    expected = (Stage(first_day=0, treatment_share=0.05), Stage(first_day=3, treatment_share=0.125))
+    assert parse_stages("0:5,3:12.5") == parse_stages(" 0 : 5 % , 3: 12.5%,") == expected
+    assert parse_stages("") == parse_stages(" , ") == ()
+
+
+@pytest.mark.parametrize("text", ["0-5", "0:", ":5", "0:5; 3:10", "0:nan", "0:1e2", "-1:5", "0:5:6"])
+def test_what_is_no_ramp_is_refused_with_the_part(text):
+    """A part that is no day with a percentage is refused and named."""
+    with pytest.raises(ParameterError, match="a ramp is written as day:percent, with commas between; found"):
+        parse_stages(text)

@@ -13,12 +13,14 @@ import pytest
 import streamlit as st
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from engine.embeddings import EmbeddingSet, Judgements
 from engine.embeddings.encoder import encode
 from engine.tradeoff import save_sweep, sweep
 from engine.tradeoff.panels import explore
 from engine.workspace import Workspace
+from pages.shell.frame import PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +40,13 @@ class App:
         self.at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
 
     def open(self, script: str | None = None, **query: str) -> App:
-        """Open the default page, or the one of `script`, with the query parameters `query`."""
+        """Open the default page, or the one of `script` by its address, with the query parameters `query`."""
         for name, value in query.items():
             self.at.query_params[name] = value
-        self.at.run()
         if script is not None:
-            self.at.switch_page(script).run()
+            url = next(spec.url for spec in PAGES if spec.script == script)
+            self.at._page_hash = calc_hash(url)  # switch_page() works after a first run only
+        self.at.run()
         return self
 
     def until(self, reached: Callable[[AppTest], object]) -> App:

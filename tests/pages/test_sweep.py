@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tests.pages.conftest import App
 
 
+SCRIPT = "pages/explore/sweep.py"
+
+
 def has_curve(at: AppTest) -> bool:
     return bool(at.get("plotly_chart"))
 
@@ -55,7 +58,7 @@ def runs(folder: Path) -> tuple[Run, ...]:
 
 def test_first_launch_reaches_a_finished_curve(app: App, workspace_folder: Path) -> None:
     """An empty workspace sweeps the bundled set by itself, stores the run and shows its recommendation and curve."""
-    app.open().until(has_curve)
+    app.open(SCRIPT).until(has_curve)
     with Workspace.open(workspace_folder) as workspace:
         (run,) = workspace.runs(kind="sweep")
         assert run.dataset["name"] == "API reference"
@@ -67,7 +70,7 @@ def test_first_launch_reaches_a_finished_curve(app: App, workspace_folder: Path)
 
 def test_two_tabs_on_an_empty_workspace_sweep_once(new_tab: Callable[[], App], workspace_folder: Path) -> None:
     """Tabs that open together watch one first sweep; only one run is stored."""
-    one, other = new_tab().open(), new_tab().open()
+    one, other = new_tab().open(SCRIPT), new_tab().open(SCRIPT)
     one.until(has_curve)
     other.until(has_curve)
     assert len(runs(workspace_folder)) == 1
@@ -75,7 +78,7 @@ def test_two_tabs_on_an_empty_workspace_sweep_once(new_tab: Callable[[], App], w
 
 def test_a_stored_run_opens_without_sweeping(app: App, stored_run: Run, workspace_folder: Path) -> None:
     """A workspace with runs shows the newest at once, and its id goes into the address."""
-    app.open()
+    app.open(SCRIPT)
     assert has_curve(app.at)
     assert app.at.text_input(key="run").value == stored_run.id
     assert app.at.query_params["run"] == stored_run.id
@@ -84,7 +87,7 @@ def test_a_stored_run_opens_without_sweeping(app: App, stored_run: Run, workspac
 
 def test_an_empty_run_in_the_address_becomes_the_newest(app: App, stored_run: Run) -> None:
     """`?run=` with nothing after it opens the newest run, and the address names it."""
-    app.open(run="")
+    app.open(SCRIPT, run="")
     assert has_curve(app.at)
     assert app.at.text_input(key="run").value == stored_run.id
     assert app.at.query_params["run"] == stored_run.id
@@ -104,7 +107,7 @@ def test_the_list_of_runs_has_one_source_of_its_choice(
     logger = logging.getLogger(policies.__name__)
     logger.addHandler(caplog.handler)
     try:
-        app.open(run=stored_run.id)
+        app.open(SCRIPT, run=stored_run.id)
     finally:
         logger.removeHandler(caplog.handler)
     assert app.at.selectbox(key="run_choice").value == stored_run.id
@@ -113,7 +116,7 @@ def test_the_list_of_runs_has_one_source_of_its_choice(
 
 def test_a_damaged_database_is_one_sentence(app: App, stored_run: Run, workspace_folder: Path) -> None:
     """A database that is damaged while the app is open gives one sentence on the page, no traceback."""
-    app.open()
+    app.open(SCRIPT)
     for file in workspace_folder.glob("workspace.db*"):
         file.write_bytes(b"no database" * 2000)
     app.at.run()
@@ -132,8 +135,8 @@ def test_a_first_sweep_that_failed_is_tried_again_when_asked(
 
     with monkeypatch.context() as broken:
         broken.setattr(sys.modules["pages.shell.sweeping"], "save_sweep", fail)
-        one = new_tab().open().until(lambda at: at.error)
-        other = new_tab().open()
+        one = new_tab().open(SCRIPT).until(lambda at: at.error)
+        other = new_tab().open(SCRIPT)
         for app in (one, other):
             assert [error.value.replace("\\", "") for error in app.at.error] == ["The disk must have room"]
             assert not app.at.get("progress")
@@ -147,7 +150,7 @@ def test_a_first_sweep_that_was_forgotten_is_one_sentence(app: App, workspace_fo
     """When the runner does not know the first sweep any more the page says so and offers another try."""
     with Workspace.open(workspace_folder):
         pass
-    app.open().until(lambda at: at.get("progress"))
+    app.open(SCRIPT).until(lambda at: at.get("progress"))
     first = services().first_sweep
     with first.lock:
         assert first.job_id is not None
@@ -170,7 +173,7 @@ def test_moving_the_target_reads_stored_values(
         raise AssertionError("scored again")
 
     monkeypatch.setattr(sys.modules["engine.tradeoff.sweep"], "nested_topk", trip)
-    app.open()
+    app.open(SCRIPT)
     strict = verdicts(app.at)
     app.at.slider(key="target").set_value(0.5).run()
     assert not app.at.exception
@@ -188,7 +191,7 @@ def test_the_address_reopens_run_and_view(new_tab: Callable[[], App], workspace_
     with Workspace.open(workspace_folder) as workspace:
         asked = save_sweep(workspace, sweep(load_sample("api-reference"), [64, 128, 256], (1, 10), n_queries=100))
         save_sweep(workspace, sweep(load_sample("digits-pixels"), [32, 64], n_queries=100))
-    at = new_tab().open(run=asked.id, criterion="nDCG", k="1", target="0.8").at
+    at = new_tab().open(SCRIPT, run=asked.id, criterion="nDCG", k="1", target="0.8").at
     assert not at.exception
     assert at.text_input(key="run").value == asked.id
     assert at.slider(key="target").value == 0.8
@@ -201,7 +204,7 @@ def test_the_address_reopens_run_and_view(new_tab: Callable[[], App], workspace_
 @pytest.mark.parametrize("asked", ["20260101-000000-00000000", "../../etc/passwd", "<b>x</b>", "x" * 3000])
 def test_an_unknown_run_is_one_sentence_and_an_offer(app: App, stored_run: Run, asked: str) -> None:
     """A run id that is not there gives one sentence, no traceback, and a way to the newest run."""
-    app.open(run=asked)
+    app.open(SCRIPT, run=asked)
     assert not app.at.exception
     assert len(app.at.error) == 1
     assert "No such run" in app.at.error[0].value
@@ -216,7 +219,7 @@ def test_another_run_is_chosen_from_the_list(app: App, stored_run: Run, workspac
     """The list of runs opens any of them, and the address follows."""
     with Workspace.open(workspace_folder) as workspace:
         newest = save_sweep(workspace, sweep(load_sample("digits-pixels"), [32, 64], n_queries=100))
-    app.open()
+    app.open(SCRIPT)
     assert app.at.text_input(key="run").value == newest.id
     app.at.selectbox(key="run_choice").set_value(stored_run.id).run()
     assert app.at.text_input(key="run").value == stored_run.id
@@ -225,7 +228,7 @@ def test_another_run_is_chosen_from_the_list(app: App, stored_run: Run, workspac
 
 def test_a_new_sweep_runs_and_opens(app: App, stored_run: Run, workspace_folder: Path) -> None:
     """The form sweeps the chosen set with the chosen dims, stores the run, opens it and folds itself."""
-    app.open()
+    app.open(SCRIPT)
     app.at.session_state["new_sweep"] = True
     app.at.run()
     app.at.selectbox(key="sweep_source").set_value("sample:digits-pixels").run()
@@ -243,7 +246,7 @@ def test_a_new_sweep_runs_and_opens(app: App, stored_run: Run, workspace_folder:
 
 def test_the_k_that_was_typed_is_the_k_that_is_swept(app: App, stored_run: Run, workspace_folder: Path) -> None:
     """The form offers its usual dims and k as text, and 2 means 2."""
-    app.open()
+    app.open(SCRIPT)
     app.at.session_state["new_sweep"] = True
     app.at.session_state["sweep_source"] = "sample:digits-pixels"
     app.at.run()
@@ -257,7 +260,7 @@ def test_the_k_that_was_typed_is_the_k_that_is_swept(app: App, stored_run: Run, 
 
 def test_two_sweeps_at_once_are_both_kept(app: App, stored_run: Run, workspace_folder: Path) -> None:
     """A second sweep does not take the place of the first: both are stored, and the last to finish is shown."""
-    app.open()
+    app.open(SCRIPT)
     for n_queries in (60, 70):
         app.at.session_state["new_sweep"] = True
         app.at.run()
@@ -270,7 +273,7 @@ def test_two_sweeps_at_once_are_both_kept(app: App, stored_run: Run, workspace_f
 
 def test_the_run_is_still_open_after_a_visit_elsewhere(app: App, stored_run: Run, workspace_folder: Path) -> None:
     """Going to another page and back shows the same run, although a newer one is there."""
-    app.open()
+    app.open(SCRIPT)
     with Workspace.open(workspace_folder) as workspace:
         save_sweep(workspace, sweep(load_sample("digits-pixels"), [32, 64], n_queries=50))
     app.at.switch_page("pages/data/datasets.py").run()
@@ -300,7 +303,7 @@ def test_impossible_dims_and_k_are_one_sentence(
     app: App, stored_run: Run, workspace_folder: Path, field: str, typed: str, said: str
 ) -> None:
     """Numbers out of range, words, thousands of digits, or none at all give one sentence; nothing is started."""
-    app.open()
+    app.open(SCRIPT)
     app.at.session_state["new_sweep"] = True
     app.at.session_state["sweep_source"] = "sample:digits-pixels"
     app.at.run()
@@ -319,7 +322,7 @@ def test_sets_without_judgements_offer_recall_only(app: App, workspace_folder: P
     plain_set = EmbeddingSet(name="no qrels", corpus=vectors).with_held_out_queries(60)
     with Workspace.open(workspace_folder) as workspace:
         save_sweep(workspace, sweep(plain_set))
-    app.open(criterion="nDCG")
+    app.open(SCRIPT, criterion="nDCG")
     assert not app.at.exception
     assert app.at.button_group(key="criterion").options == ["recall"]
     assert len(app.at.get("plotly_chart")) == 1
@@ -333,7 +336,7 @@ def test_a_name_with_markup_is_shown_letter_for_letter(app: App, workspace_folde
     vectors = np.random.default_rng(0).standard_normal((100, 8)).astype(np.float32)
     with Workspace.open(workspace_folder) as workspace:
         save_sweep(workspace, sweep(EmbeddingSet(name=name, corpus=vectors).with_held_out_queries(40)))
-    app.open()
+    app.open(SCRIPT)
     assert not app.at.exception
     (line,) = [caption.value for caption in app.at.caption if "documents" in caption.value]
     assert r"\<img src\=x" in line

@@ -95,13 +95,20 @@ def test_few_shared_queries_are_not_worth_pairing(workspace: Workspace, save: Ca
 
 
 def test_a_run_beside_its_twin_shows_no_difference(workspace: Workspace, save: Callable[..., str]) -> None:
-    """Two sweeps of one set differ by nothing, are told apart by their ids, and carry no caveat."""
+    """Two sweeps of one set are the same everywhere, are told apart by their ids, and say why they are the same."""
     runs = [save(made()), save(made())]
     found = compare_runs(workspace, runs)
     assert {(one.difference.low, one.difference.high) for one in found.differences} == {(0.0, 0.0)}
-    assert {one.verdict for one in found.differences} == {"undecided"}
+    assert {one.verdict for one in found.differences} == {"the same"}
     assert len({one.label for one in found.runs}) == 2
-    assert found.warnings == ()
+    assert [one.verdict for one in found.runs] == [
+        workspace.run(run).summary["recommendation"]["verdict"] for run in runs
+    ]
+    assert [words.partition(": ")[2] for words in found.warnings] == [
+        "a sweep of the same vectors, so the queries that both asked have the same values in both."
+    ]
+    assert "has the same recall@10 as" in found.sentences[0]
+    assert found.sentences[0].endswith("at 3 of 3 dims, paired over 80 queries.")
     assert [one.dim for one in found.differences] == [2, 4, 8]
 
 

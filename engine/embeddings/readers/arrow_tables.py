@@ -21,10 +21,11 @@ _MOST_ROWS = 1 << 16
 
 
 class Table(Protocol):
-    """A table of `n_rows` that hands out record batches holding some of its columns."""
+    """A table of `n_rows`, `packed` bytes in its file, that hands out record batches holding some of its columns."""
 
     schema: pa.Schema
     n_rows: int
+    packed: int
 
     def batches(self, vector: str | None, strings: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield batches with the columns asked for."""
@@ -35,6 +36,7 @@ class ParquetTable:
 
     def __init__(self, source: Source, options: ReadOptions) -> None:
         self._source = source
+        self.packed = source.size
         self._options = options
         self._footer = read_footer(source)
         self.n_rows = self._footer.n_rows
@@ -77,6 +79,7 @@ class ArrowTable:
         import pyarrow as pa
 
         self._source = source
+        self.packed = source.size
         self._start = start
         with self._opened() as stream:
             self.schema = pa.ipc.open_stream(stream).schema

@@ -49,9 +49,12 @@ def component_bytes(kind: Any) -> int:
     return int(kind.value_type.bit_width) // 8
 
 
-def matrix_of(name: str, column: Any, options: ReadOptions, *, first_row: int) -> Vectors:
+def matrix_of(
+    name: str, column: Any, options: ReadOptions, *, first_row: int, packed: int | None = None
+) -> Vectors:
     """Return the vectors of an Arrow array as (n, d); `first_row` is its place in the table, for messages.
 
+    A dictionary may expand as far as `options` allow for `packed` bytes, the size of its file.
     Other whole numbers than int8 and uint8 become float64. Raises `VectorError` for rows of different length and
     `FormatError` for missing rows or components.
     """
@@ -62,7 +65,7 @@ def matrix_of(name: str, column: Any, options: ReadOptions, *, first_row: int) -
         raise FormatError.in_file(name, "every row must have a vector", found=f"none in row {first_row + _gap(column)}")
     if pa.types.is_dictionary(column.type):
         entries = _from_bytes(name, column.dictionary, first_row)
-        options.check_expansion(name, len(column) * entries[0].nbytes)
+        options.check_expansion(name, len(column) * entries[0].nbytes, packed=packed)
         return np.asarray(entries[column.indices.to_numpy(zero_copy_only=False)])
     if _is_bytes(column.type):
         return _from_bytes(name, column, first_row)

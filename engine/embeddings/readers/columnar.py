@@ -81,7 +81,7 @@ def _read_rows(name: str, table: Table, options: ReadOptions) -> Rows:
     if len(set(names)) != len(names):
         raise FormatError.in_file(name, "every column must have a name of its own", found=", ".join(names))
     columns = options.columns
-    vector = _choose_vector_column(name, table.schema, columns.vector)
+    vector = choose_vector_column(name, table.schema, columns.vector)
     readable = [field.name for field in table.schema if _is_readable(field.type) and field.name != vector]
     strings = [field.name for field in table.schema if _is_string(field.type) and field.name != vector]
     id_column = choose_named(name, names if columns.id else readable, ID_NAMES, chosen=columns.id)
@@ -109,11 +109,11 @@ def _gather(
     wanted = [column for column in dict.fromkeys((id_column, *texts, segment)) if column is not None]
     options.check_expansion(name, table.n_rows * _BYTES_PER_STRING * len(wanted))
     values: dict[str, list[str | None]] = {column: [] for column in wanted}
-    matrix = _Matrix(name, table.n_rows, options)
+    matrix = _Matrix(name, table, options)
     n = 0
     for batch in table.batches(vector, wanted):
         if vector is not None:
-            matrix.add(matrix_of(name, batch.column(vector), options, first_row=n))
+            matrix.add(matrix_of(name, batch.column(vector), options, first_row=n, packed=table.packed))
         for column in values:
             values[column] += strings_of(name, column, batch.column(column))
         n += batch.num_rows
@@ -135,9 +135,10 @@ def _gather(
 class _Matrix:
     """An array (n, d) that batches fill; allocated with the first one, once its size has been checked."""
 
-    def __init__(self, name: str, n: int, options: ReadOptions) -> None:
+    def __init__(self, name: str, table: Table, options: ReadOptions) -> None:
         self._name = name
-        self._n = n
+        self._n = table.n_rows
+        self._packed = table.packed
         self._options = options
         self._rows: Vectors | None = None
         self._filled = 0
@@ -146,7 +147,7 @@ class _Matrix:
         if not len(block):
             return
         if self._rows is None:
-            self._options.check_expansion(self._name, self._n * block[0].nbytes)
+            self._options.check_expansion(self._name, self._n * block[0].nbytes, packed=self._packed)
             self._rows = np.empty((self._n, block.shape[1]), dtype=block.dtype)
         if block.shape[1] != self._rows.shape[1]:
             raise VectorError(
@@ -160,7 +161,11 @@ class _Matrix:
         return self._rows
 
 
-def _choose_vector_column(name: str, schema: pa.Schema, chosen: str | None) -> str | None:
+def choose_vector_column(name: str, schema: pa.Schema, chosen: str | None) -> str | None:
+    """Return the column of `schema` that holds vectors, by type and name; None when none does.
+
+    Raises `AmbiguousColumnsError` when several could, `ParameterError` when there is no column `chosen`.
+    """
     kinds = {field.name: vector_kind(field.type) for field in schema}
     plain = [column for column, kind in kinds.items() if kind == "floats"]
     # Bytes and whole numbers are more often something else: pictures, tokens, neighbour ids. Their name must speak.

@@ -59,7 +59,8 @@ class DirectoryFolder(Folder):
     def source(self, relative: str) -> Source:
         """Return the file that `files` calls `relative`."""
         path = self._path / relative
-        return Source.of_path(existing(path) if self._below is None else resolve_below(self._below, path.absolute()))
+        found = existing(path) if self._below is None else resolve_below(self._below, path.absolute())
+        return Source.of_path(found, below=self._below)
 
 
 class ArchiveFolder(Folder):

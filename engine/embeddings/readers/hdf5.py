@@ -13,7 +13,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 _CHILD = Path(__file__).with_name("hdf5_child.py")
+_DESCRIPTORS = Path("/dev/fd")
 _SECONDS = 3  # of CPU; describing a healthy file takes a tenth of one
 _PATIENCE = 60  # seconds on the clock, where CPU time cannot be limited or is scarce
 _BYTES_PER_SECOND = 50 << 20  # slowest that datasets are expected to inflate
@@ -83,9 +84,15 @@ class _Library:
     def __init__(self, source: Source, options: ReadOptions) -> None:
         self._source = source
         self._options = options
+        self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="dimshift-")
+        if self._source.identity is not None and not self._source.is_part and _DESCRIPTORS.exists():
+            # The child inherits the very file that was checked, whatever its path leads to by now.
+            self._file = self._source.open()
+            self._path = _DESCRIPTORS / str(self._file.fileno())
+            return self
         content = self._source.content()
         if isinstance(content, memoryview):
             self._path = Path(self._folder.name) / "upload.hdf5"
@@ -96,6 +103,8 @@ class _Library:
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
+        if self._file is not None:
+            self._file.close()
 
     def ask(self, request: dict[str, Any], *, seconds: int) -> dict[str, Any]:
         """Run the child on `request` and return its answer; a `FormatError` when it has none in time."""
@@ -115,6 +124,7 @@ class _Library:
                 timeout=_PATIENCE + 2 * seconds,
                 check=False,
                 env=environment,
+                pass_fds=() if self._file is None else (self._file.fileno(),),
             )
             answer = json.loads(ran.stdout)
         except (subprocess.TimeoutExpired, ValueError):  # hung, or died without a word

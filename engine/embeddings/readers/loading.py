@@ -196,7 +196,7 @@ def _read_path(path: str | Path, root: Path | None, options: ReadOptions) -> Loa
     with damage_reported(bare_name(found)):
         if found.is_dir():
             return read_folder(DirectoryFolder(found, below=root), options, read_file)
-        loaded = read_file(Source.of_path(found, name=bare_name(path)), options)
+        loaded = read_file(Source.of_path(found, name=bare_name(path), below=root), options)
         return complete(loaded, found, DirectoryFolder(found.parent, below=root), options)
 
 
@@ -205,7 +205,7 @@ def _read_qrels_path(path: str | Path, root: Path | None) -> Qrels:
     if found.is_dir():
         tests = found / "test.tsv"
         found = existing(tests, named=f"{path}/test.tsv") if root is None else resolve_below(root, tests)
-    return _read_qrels(Source.of_path(found))
+    return _read_qrels(Source.of_path(found, below=root))
 
 
 def _read_qrels(source: Source) -> Qrels:

@@ -119,6 +119,8 @@ class _Thrift:
         raise ValueError("a type that Parquet does not use")
 
     def _list(self, depth: int) -> list[Any]:
+        if depth > _DEEPEST:  # lists of lists of lists nest without any struct between
+            raise ValueError("nested too deep")
         head = self._byte()
         size = head >> 4 if head >> 4 != 15 else self._varint()
         if size > len(self._data) - self._at:  # every element takes a byte at least

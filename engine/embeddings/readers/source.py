@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
+from engine.embeddings.paths import FileIdentity, check_identity, identity_below
 from engine.embeddings.readers.options import MAX_LINE_BYTES
 from engine.errors import FormatError, printable
 
@@ -34,7 +36,8 @@ def bare_name(raw: str | Path) -> str:
 class Source:
     """The bytes of one file: `size` of them from `start`, in `path` or in `data`.
 
-    `name` is what messages call it; `suffix` its lower-case extension with the dot.
+    `name` is what messages call it; `suffix` its lower-case extension with the dot. With an `identity`, `path` leads to
+    that very file or is refused.
     """
 
     name: str
@@ -44,11 +47,16 @@ class Source:
     data: memoryview | None = None
     start: int = 0
     is_part: bool = False
+    identity: FileIdentity | None = None
 
     @classmethod
-    def of_path(cls, path: Path, *, name: str | None = None) -> Source:
-        """Return the file at `path`."""
-        return cls(name=name or bare_name(path), suffix=path.suffix.lower(), size=path.stat().st_size, path=path)
+    def of_path(cls, path: Path, *, name: str | None = None, below: Path | None = None) -> Source:
+        """Return the file at `path`; with `below`, `path` comes from `resolve_below` and no symlink gets in its way."""
+        identity = None if below is None else identity_below(below, path)
+        with path.open("rb") as file:
+            check_identity(file.fileno(), identity, path)
+            size = file.seek(0, io.SEEK_END)
+        return cls(name=name or bare_name(path), suffix=path.suffix.lower(), size=size, path=path, identity=identity)
 
     @classmethod
     def of_bytes(cls, raw_name: str, data: bytes | memoryview, *, name: str | None = None) -> Source:
@@ -62,14 +70,17 @@ class Source:
         if start < 0 or size < 0 or start + size > self.size:
             raise FormatError.in_file(name, "a part must lie within its file", found=f"bytes {start} to {start + size}")
         start += self.start
-        return Source(name=name, suffix=suffix, size=size, path=self.path, data=self.data, start=start, is_part=True)
+        return Source(
+            name=name, suffix=suffix, size=size, path=self.path, data=self.data, start=start, is_part=True,
+            identity=self.identity,
+        )  # fmt: skip
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`; fewer where the file ends."""
         size = max(0, min(size, self.size - offset))
         if self.data is not None:
             return bytes(self.data[self.start + offset : self.start + offset + size])
-        with self._file().open("rb") as file:
+        with self._file() as file:
             file.seek(self.start + offset)
             return file.read(size)
 
@@ -79,12 +90,15 @@ class Source:
             return io.BytesIO(self.data[self.start : self.start + self.size])
         if self.is_part:
             return io.BufferedReader(_Window(self._file(), self.start, self.size))
-        return self._file().open("rb")
+        return self._file()
 
     def content(self) -> Path | memoryview:
-        """Return the path of the whole file, or the bytes, for libraries that open files themselves."""
+        """Return the path of the whole file, or the bytes, for libraries that open files themselves.
+
+        A file that must stay the one that was checked comes as its bytes, memory-mapped.
+        """
         if self.path is not None and not self.is_part:
-            return self.path
+            return self.path if self.identity is None or not self.size else self._mapped()
         if self.data is not None:
             return self.data[self.start : self.start + self.size]
         return memoryview(self.read_at(0, self.size))
@@ -110,7 +124,8 @@ class Source:
         if self.data is not None:
             flat: npt.NDArray[Any] = np.frombuffer(self.data, kind, math.prod(shape), self.start + offset)
             return flat.reshape(shape, order=order)
-        return np.memmap(self._file(), kind, mode="r", offset=self.start + offset, shape=shape, order=order)
+        with self._file() as file:
+            return np.memmap(file, kind, mode="r", offset=self.start + offset, shape=shape, order=order)
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of UTF-8 text with their ends; a byte order mark is dropped."""
@@ -143,17 +158,27 @@ class Source:
             raise FormatError.in_file(self.name, "a text file must hold no NUL bytes", found=f"some in line {number}")
         return text
 
-    def _file(self) -> Path:
+    def _mapped(self) -> memoryview:
+        with self._file() as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def _file(self) -> BinaryIO:
         if self.path is None:
             raise TypeError("a source has a path or data")
-        return self.path
+        file = self.path.open("rb")
+        try:
+            check_identity(file.fileno(), self.identity, self.path)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
 
 class _Window(io.RawIOBase):
     """Reads a stretch of a file as if it were a file of its own."""
 
-    def __init__(self, path: Path, start: int, size: int) -> None:
-        self._file = path.open("rb")
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self._file = file
         self._file.seek(start)
         self._left = size
 

@@ -19,14 +19,18 @@ _NAMES: dict[Quantity, str] = {"recall": "Recall", "ndcg": "nDCG"}
 def comparison(sources: Sources) -> tuple[Block, ...]:
     """Set the sweep beside the ones it is compared with: facts, curves and differences."""
     found = sources.comparison
-    if found is None:
-        return ()
+    return () if found is None else comparison_blocks(found)
+
+
+def comparison_blocks(found: RunComparison) -> tuple[Block, ...]:
+    """Tell runs side by side: who they are, what the differences show, every curve, and what keeps them apart."""
     drawn = tuple(block for quantity in found.quantities for block in _quantity(found, quantity))
     cautions = (Words(text=" ".join(found.warnings), tone="note"),) if found.warnings else ()
-    return (_runs(found), *([Points(items=found.sentences)] if found.sentences else []), *drawn, *cautions)
+    return (compared_runs(found), *([Points(items=found.sentences)] if found.sentences else []), *drawn, *cautions)
 
 
-def _runs(found: RunComparison) -> Table:
+def compared_runs(found: RunComparison) -> Table:
+    """List what tells the runs from each other."""
     runs, infos = found.runs, [run.dataset for run in found.runs]
     return Table(
         key="compared_runs",
@@ -63,16 +67,22 @@ def _quantity(found: RunComparison, quantity: Quantity) -> tuple[Block, ...]:
             description=charts.describe_difference(found, quantity=quantity),
             draw=lambda colours: charts.difference_chart(found, quantity=quantity, colours=colours),
         ),
-        Table(
-            key=f"compared_{quantity}",
-            title=f"Difference in {name}",
-            columns=(
-                Column(name="run", values=[found.run(one.run_id).label for one in differences], form="data"),
-                Column(name="dimensions", values=[one.dim for one in differences], form="count"),
-                intervals("difference", (one.difference for one in differences), form="signed"),
-                Column(name="than the first", values=[one.verdict for one in differences]),
-                Column(name="paired", values=[one.is_paired for one in differences], form="yes_no"),
-                Column(name="queries", values=[one.n_queries for one in differences], form="count"),
-            ),
+        compared_values(found, quantity),
+    )
+
+
+def compared_values(found: RunComparison, quantity: Quantity) -> Table:
+    """List the difference of every run to the first, at every dimension that both swept."""
+    differences, name = found.differences_of(quantity), f"{_NAMES[quantity]}@{found.k}"
+    return Table(
+        key=f"compared_{quantity}",
+        title=f"Difference in {name}",
+        columns=(
+            Column(name="run", values=[found.run(one.run_id).label for one in differences], form="data"),
+            Column(name="dimensions", values=[one.dim for one in differences], form="count"),
+            intervals("difference", (one.difference for one in differences), form="signed"),
+            Column(name="than the first", values=[one.verdict for one in differences]),
+            Column(name="paired", values=[one.is_paired for one in differences], form="yes_no"),
+            Column(name="queries", values=[one.n_queries for one in differences], form="count"),
         ),
     )

@@ -149,7 +149,7 @@ def _cell(column: Column, row: int) -> str:
     if column.form == "verdict":
         return f'<td class="verdict {_text(column.values[row])}">{_text(text)}</td>'
     if column.form in {"data", "words"}:
-        return f'<td class="words"><bdi>{_text(text)}</bdi></td>' if text != NOTHING else f"<td>{text}</td>"
+        return f'<td class="{column.form}"><bdi>{_text(text)}</bdi></td>' if text != NOTHING else f"<td>{text}</td>"
     value, bracket, interval = text.partition(" (")
     range_ = f' <span class="range">({_said(interval)}</span>' if bracket and column.low is not None else ""
     return f"<td{_numeric(column)}>{_said(value if range_ else text)}{range_}</td>"

@@ -109,7 +109,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(column: Column, row: int) -> str:
-    return _escaped(cell(column, row))
+    return escaped(cell(column, row))
 
 
 def _labels(labels: Sequence[str]) -> str:
@@ -117,14 +117,15 @@ def _labels(labels: Sequence[str]) -> str:
 
 
 def _text(text: object, *, longest: int = 2_000) -> str:
-    return _escaped(harmless(text, longest=longest))
+    return escaped(harmless(text, longest=longest))
 
 
 def _said(text: str) -> str:
-    return _escaped(sentence(text))
+    return escaped(sentence(text))
 
 
-def _escaped(line: str) -> str:
+def escaped(line: str) -> str:
+    """Return one harmless `line` so that no renderer of Markdown finds a mark, a tag or a link in it."""
     line = _MARKS.sub(r"\\\g<0>", _LINK.sub(_JOINER, line))
     # A mark takes the backslash before it, a number after its digits.
     return _AT_THE_START.sub(lambda found: f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}", line)

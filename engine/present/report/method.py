@@ -123,6 +123,8 @@ def _taken_for_granted(sources: Sources) -> Iterable[tuple[str, tuple[str, ...],
     for one in sources.experiments:
         analysis = one.analysis
         yield f"A/B test {analysis.experiment_id}", analysis.labels, (*analysis.assumptions, *analysis.warnings)
+    if sources.plan is not None:
+        yield "The plan", sources.plan.plan.strategy.labels, sources.plan.plan.assumptions
     for ramp in sources.ramps:
         yield f"Rollout {ramp.status.rollout.key}", ramp.labels, ramp.status.warnings
 

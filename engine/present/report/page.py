@@ -71,7 +71,8 @@ th { color: var(--muted); font-weight: 600; vertical-align: bottom; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td.number + td:not(.number), th.number + th:not(.number) { padding-left: 1.1em; }
 td { white-space: nowrap; }
-td.words { white-space: normal; min-width: 11em; max-width: 26em; overflow-wrap: anywhere; }
+td.data, td.words { white-space: normal; min-width: 6em; max-width: 26em; overflow-wrap: anywhere; }
+td.words { min-width: 15em; }
 td .range { display: block; color: var(--muted); font-size: .93em; }
 footer { margin-top: 4em; padding-top: 1.2em; border-top: 1px solid var(--line); }
 code { font-size: .9em; overflow-wrap: anywhere; }
@@ -89,9 +90,8 @@ code { font-size: .9em; overflow-wrap: anywhere; }
   h2, h3, h4, figcaption { break-after: avoid; }
   figure, .card, .statement, tr { break-inside: avoid; }
   .scroll { overflow: visible; } table { font-size: 8pt; min-width: 0; } th, td { padding-right: .7em; }
-  td, td.number, th.number { white-space: normal; overflow-wrap: anywhere; } td.words { min-width: 0; }
-  td.number, td.verdict { overflow-wrap: normal; }
-  .cards { grid-template-columns: repeat(3, 1fr); }
+  td, td.number, th.number { white-space: normal; } td.data, td.words { min-width: 5em; }
+  .cards { grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); }
 }
 """
 

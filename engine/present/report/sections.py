@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from engine.errors import ParameterError
-from engine.present.report import decision, measured, method, shipping, storage
+from engine.present.report import decision, measured, method, planning, shipping, storage
 from engine.present.report.comparison import comparison
 from engine.present.report.wording import harmless
 
@@ -72,9 +73,11 @@ SECTIONS: tuple[SectionKind, ...] = (
     SectionKind(key="nesting", title="Does it nest?", build=measured.nesting),
     SectionKind(key="growth", title="As the corpus grows", build=measured.growth),
     SectionKind(key="cutoff", title="Score scale and cut-offs", build=measured.cutoff),
+    SectionKind(key="plan", title="Plan", build=planning.plan),
     SectionKind(key="ab", title="A/B tests", build=shipping.experiments),
     SectionKind(key="rollout", title="Rollout", build=shipping.rollouts),
     SectionKind(key="migration", title="Migration", build=shipping.migrations),
+    SectionKind(key="runbook", title="Runbook", build=planning.runbook),
     SectionKind(key="method", title="Method", build=method.method),
     SectionKind(key="provenance", title="Seeds, digests and machine", build=method.provenance),
     SectionKind(key="assumptions", title="Assumptions and limits", build=method.assumptions),
@@ -101,6 +104,18 @@ def parse_sections(text: str) -> tuple[SectionChoice, ...]:
             "sections are listed with commas between", found=text or "nothing", hint="Write verdict,curves=Our title"
         )
     return tuple(_parsed(part) for part in parts)
+
+
+def format_sections(choices: tuple[SectionChoice, ...]) -> str:
+    """Write sections as `parse_sections` reads them.
+
+    >>> format_sections((SectionChoice(key="ab"), SectionChoice(key="curves", title="Kept, and lost")))
+    'ab,"curves=Kept, and lost"'
+    """
+    written = StringIO()
+    parts = [one.key if one.title is None else f"{one.key}={harmless(one.title.strip())}" for one in choices]
+    csv.writer(written, lineterminator="").writerow(parts)
+    return written.getvalue()
 
 
 def checked_sections(choices: tuple[SectionChoice, ...]) -> tuple[SectionChoice, ...]:

@@ -151,14 +151,14 @@ def _ab_segments(found: Analysis, number: int) -> Iterable[Block]:
         description=check_charts.describe_segments(found, metric),
         draw=lambda colours: check_charts.segments_chart(found, metric, colours=colours),
     )
-    rows = found.segments
+    rows, names = found.segments, {one.key: as_start(one.name) for one in found.metrics}
     yield Table(
         key=f"ab_{number}_segments",
         title="Segments",
         labels=found.labels,
         columns=(
             Column(name="segment", values=[one.segment for one in rows], form="data"),
-            Column(name="metric", values=[one.metric for one in rows]),
+            Column(name="metric", values=[names.get(one.metric, one.metric) for one in rows]),
             _estimates("relative change", [one.relative for one in rows]),
             Column(name="verdict", values=[one.verdict for one in rows], form="verdict"),
         ),

@@ -11,7 +11,10 @@ from engine.experiment import storage as experiments
 from engine.flags.writer import FlagWriter
 from engine.migration.results import RUN_KIND as MIGRATION_KIND
 from engine.migration.storage import load_report
+from engine.present.plan import PlanStore
 from engine.present.report.blocks import Words
+from engine.present.runbook import RUNBOOK_KIND, look_at
+from engine.progress import ignore_progress, never_cancelled, stop_if
 from engine.rollout.history import ROLLOUT_KIND, replay, rollout_events
 from engine.rollout.series import look_series
 from engine.rollout.view import observations_of, view_of, view_status
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from engine.experiment.results import Analysis
     from engine.experiment.storage import Origin
     from engine.migration.results import MigrationReport
+    from engine.present.plan import KeptPlan
+    from engine.present.runbook import Runbook
+    from engine.progress import Cancelled, Progress
     from engine.rollout import HistoryEntry, RolloutStatus
     from engine.rollout.series import LookPoint
     from engine.tradeoff.panels import PanelAnswer
@@ -97,6 +103,8 @@ class Sources:
     experiments: tuple[Experiment, ...]
     ramps: tuple[Ramp, ...]
     migrations: tuple[Moved, ...]
+    plan: KeptPlan | None
+    runbook: Runbook | None
     comparison: RunComparison | None
     problems: tuple[str, ...]
 
@@ -117,7 +125,14 @@ class Sources:
         return None if answer is None else answer.result
 
 
-def read_sources(workspace: Workspace, run_id: str, *, comparison: RunComparison | None = None) -> Sources:
+def read_sources(
+    workspace: Workspace,
+    run_id: str,
+    *,
+    comparison: RunComparison | None = None,
+    progress: Progress = ignore_progress,
+    cancelled: Cancelled = never_cancelled,
+) -> Sources:
     """Read the sweep `run_id` and everything stored that belongs to it.
 
     A/B tests belong to it when they show its lists or name no sweep at all; rollouts and migrations when they are in
@@ -129,30 +144,52 @@ def read_sources(workspace: Workspace, run_id: str, *, comparison: RunComparison
         When the workspace has no such run.
     WorkspaceError
         When the run is no sweep, or damaged.
+    CancelledError
+        When `cancelled` said so.
     """
+
+    def step(share: float, message: str) -> None:
+        stop_if(cancelled)
+        progress(share, message)
+
+    step(0.0, "Reading the sweep")
     sweep = load_sweep(workspace, run_id)
     run = workspace.run(run_id)
     summary = summarize(sweep, Criterion(**run.summary["criterion"]))
     reader = _Reader(workspace)
+    step(0.25, "Reading what was measured beside it")
     measured = panel_runs(workspace, run)
     answers = {key: answer for key, one in measured.items() if (answer := reader.of_panel(one)) is not None}
+    chosen = reader.chosen(sweep)
+    estimates = reader.estimates(run)
+    step(0.4, "Looking for the queries that lose")
     dim = _dim(sweep, summary)
     clusters = answers["clusters"].result if "clusters" in answers else None
     found = None if dim is None else _losses(sweep, summary, dim)
     by_label = sweep.query_segments is not None
+    segments = found if by_label or dim is None or clusters is None else _losses(sweep, summary, dim, clusters)
+    step(0.55, "Reading A/B tests")
+    experiments = reader.experiments(run)
+    step(0.7, "Replaying rollouts from the audit log")
+    ramps = reader.ramps()
+    step(0.9, "Reading migrations")
+    migrations = reader.migrations()
+    plan, runbook = reader.plan(), reader.runbook()
     return Sources(
         run=run,
         sweep=sweep,
         summary=summary,
         answers=answers,
         panel_runs=measured,
-        chosen=reader.chosen(sweep),
+        chosen=chosen,
         losses=found,
-        segments=found if by_label or dim is None or clusters is None else _losses(sweep, summary, dim, clusters),
-        estimates=reader.estimates(run),
-        experiments=reader.experiments(run),
-        ramps=reader.ramps(),
-        migrations=reader.migrations(),
+        segments=segments,
+        estimates=estimates,
+        experiments=experiments,
+        ramps=ramps,
+        migrations=migrations,
+        plan=plan,
+        runbook=runbook,
         comparison=comparison,
         problems=tuple(reader.problems),
     )
@@ -251,6 +288,15 @@ class _Reader:
             if read is not None:
                 found[str(one.parameters.get("job"))] = Moved(run=one, report=read)
         return tuple(found.values())
+
+    def plan(self) -> KeptPlan | None:
+        return self._attempt("plan", lambda: PlanStore(self._workspace).load())
+
+    def runbook(self) -> Runbook | None:
+        """Return the runbook as it stands, where somebody has ticked or measured something for it."""
+        with self._workspace.records() as ledger:
+            is_begun = bool(ledger.all(RUNBOOK_KIND))
+        return self._attempt("runbook", lambda: look_at(self._workspace)) if is_begun else None
 
     def _attempt(self, what: str, read: Callable[[], T]) -> T | None:
         try:

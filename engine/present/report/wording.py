@@ -23,7 +23,6 @@ LONGEST_KEPT = 1_000
 
 _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 _UNIT = re.compile(r"(?<=\d) (?=%|ms\b)")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def harmless(text: object, *, longest: int = LONGEST_SENTENCE) -> str:
@@ -34,7 +33,7 @@ def harmless(text: object, *, longest: int = LONGEST_SENTENCE) -> str:
     >>> harmless("right\u202eto left\n", longest=9)
     'right to…'
     """
-    return _SURROGATES.sub("\ufffd", printable(text, longest=longest))
+    return printable(text, longest=longest)
 
 
 def sentence(text: object) -> str:

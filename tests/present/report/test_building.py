@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from engine.errors import ParameterError, RunNotFoundError, WorkspaceError
+from engine.errors import CancelledError, ParameterError, RunNotFoundError, WorkspaceError
 from engine.experiment.analysis import analyze_counts
 from engine.experiment.storage import Origin, load_analysis, save_analysis
 from engine.flags import FlagStore
 from engine.migration.storage import load_report
 from engine.present.report.blocks import Cards, Heading, Points, Statement, Table, Words
-from engine.present.report.building import build_report
+from engine.present.report.building import arranged, build_report
 from engine.present.report.html import render_html
+from engine.present.report.markdown import render_markdown
 from engine.present.report.sections import SECTIONS, SectionChoice, parse_sections
 from engine.rollout import RolloutControl
 from engine.tradeoff import load_sweep, summarize
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from engine.embeddings import EmbeddingSet
     from engine.present.report.blocks import Report
     from engine.workspace import Run, Workspace
+
+MOMENT = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
 def table(report: Report, key: str) -> Table:
@@ -140,6 +144,35 @@ def test_sections_are_chosen_ordered_and_titled(workspace: Workspace, save: Call
     assert [(one.key, one.title) for one in report.sections] == [("curves", "What we keep"), ("verdict", "So, this")]
     assert report.title == "For Tuesday"
     assert report.left_out == ("ab",)
+
+
+def test_a_report_is_arranged_as_if_it_had_been_built_so(told: Workspace, told_report: Report) -> None:
+    """Choosing, ordering and titling what is built gives what building it so gives, without reading anything."""
+    chosen = parse_sections("method,verdict=So,comparison")
+    made = arranged(told_report, sections=chosen, title="For Tuesday")
+    built = build_report(told, told_report.run_id, sections=chosen, title="For Tuesday", clock=lambda: MOMENT)
+    assert render_markdown(made) == render_markdown(built)
+    assert made.left_out == built.left_out == ("comparison",)
+    for sections, title, sentence in (
+        ("comparison", None, "at least one chosen section must have data"),
+        ("verdict,verdict", None, "verdict twice"),
+        ("verdict", " ", "1 to 200 characters"),
+    ):
+        with pytest.raises(ParameterError, match=sentence):
+            arranged(told_report, sections=parse_sections(sections), title=title)
+
+
+def test_building_says_how_far_it_is_and_stops_when_asked(workspace: Workspace, save: Callable[..., Run]) -> None:
+    """Shares grow from 0 to below 1 with a sentence each; a build that is cancelled leaves no report."""
+    run, told = save(), list[tuple[float, str]]()
+    build_report(workspace, run.id, progress=lambda share, message: told.append((share, message)))
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[0] >= 0
+    assert shares[-1] < 1
+    assert all(message for _, message in told)
+    with pytest.raises(CancelledError):
+        build_report(workspace, run.id, cancelled=lambda: True)
 
 
 @pytest.mark.parametrize(

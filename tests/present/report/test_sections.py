@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ParameterError
-from engine.present.report.sections import SECTIONS, SectionChoice, parse_sections
+from engine.present.report.sections import SECTIONS, SectionChoice, format_sections, parse_sections
 
 
 @given(st.permutations([kind.key for kind in SECTIONS]), st.text(max_size=20))
@@ -20,6 +20,18 @@ def test_what_is_written_is_what_is_chosen(keys: list[str], title: str) -> None:
     chosen = parse_sections(written)
     assert [one.key for one in chosen] == keys[:4]
     assert [one.title for one in chosen] == [None, None, None, f"T{title}T"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([kind.key for kind in SECTIONS]), st.none() | st.text(max_size=20)), min_size=1)
+)
+def test_a_choice_is_written_as_it_is_read(pairs: list[tuple[str, str | None]]) -> None:
+    """What is written of a choice reads back as the same sections under the titles that a reader sees."""
+    named = [(key, None if title is None else f"T{title}T") for key, title in pairs]
+    chosen = tuple(SectionChoice(key=key, title=title) for key, title in named)
+    again = parse_sections(format_sections(chosen))
+    assert [one.key for one in again] == [one.key for one in chosen]
+    assert [one.shown_title for one in again] == [one.shown_title for one in chosen]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""Report: one file that tells everything that is stored about a sweep, seen before it is downloaded."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.errors import EngineError
+from engine.present.report.building import arranged
+from pages.shell import figures, jobs, report_building, report_controls, report_state, report_view, run_lists
+from pages.shell.frame import column
+from pages.shell.report_state import BESIDE_KEY
+from pages.shell.runs import choose_run, opened_run, run_id_field
+from pages.shell.text import sentence
+
+with column():
+    figures.redraw_for_another_theme()
+    st.title("Report", anchor=False)
+    st.markdown("One file for everybody who decides: verdict first, charts included, readable without a network.")
+    first = jobs.first_sweep()
+    if first is not None and not first.is_finished:
+        st.markdown("There is nothing to report yet. A first sweep is on its way; its report appears here.")
+        jobs.show_first_sweep(first)
+        st.stop()
+    bar, messages = st.container(), st.container()
+    with messages:
+        run = opened_run()
+    with bar:
+        left, right = st.columns([3, 1])
+        with left:
+            choose_run(run)
+        with right:
+            about = st.popover("Run id" if run is None else "About", icon=":material/fingerprint:", width="stretch")
+        with about:
+            run_id_field()
+            run_lists.runs_field("Ids of the runs beside it", BESIDE_KEY)
+    if run is None:
+        st.stop()
+
+    beside = tuple(one for one in run_lists.asked_runs(BESIDE_KEY) if one != run.id)
+    chosen = report_state.choice()
+    fields, body = st.container(), st.container(gap="medium")
+    try:
+        with body:
+            whole = report_building.built_report(run.id, beside)
+        picked = chosen.sections([section.key for section in whole.sections])
+        shown = arranged(whole, sections=picked, title=chosen.title or None) if picked else None
+    except EngineError as error:
+        with fields:
+            report_controls.title_and_beside(run, "")
+        st.error(sentence(error))
+        st.stop()
+    with fields:
+        report_controls.title_and_beside(run, whole.title)
+    with about:
+        report_controls.from_a_shell(run, beside, chosen, picked)
+    with body:
+        report_controls.sections(whole, chosen)
+        if shown is None:
+            st.info("Choose at least one section.", icon=":material/checklist:")
+            st.stop()
+        report_view.facts(shown, on_refresh=lambda: report_building.forget_report(run.id, beside))
+        report_view.downloads(shown)
+        report_view.preview(shown)
