@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
-import secrets
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from engine.errors import MigrationError
 from engine.migration.ids import coded_text, from_coded_text
 from engine.migration.transform import HeldRow
+from engine.workspace.processes import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,39 +27,6 @@ RUNNING: tuple[State, ...] = ("copying", "catching up", "indexing", "validating"
 STATES: tuple[State, ...] = get_args(State)
 _SILENT_S = 60.0
 """A process of another machine that has written nothing for so long is taken for dead."""
-
-_tokens_here: set[str] = set()
-# Of this process: another one before it may have had its number, as the first of a container always has.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Owner:
-    """The process that moves rows: only the one whose token the record holds may go on."""
-
-    host: str
-    pid: int
-    token: str
-
-    @classmethod
-    def this_process(cls) -> Owner:
-        """Return an owner with a new token."""
-        owner = cls(host=platform.node(), pid=os.getpid(), token=secrets.token_hex(8))
-        _tokens_here.add(owner.token)
-        return owner
-
-    def is_gone(self) -> bool | None:
-        """Tell whether the process has ended; None when it is on another machine."""
-        if self.host != platform.node():
-            return None
-        if self.pid == os.getpid():
-            return self.token not in _tokens_here
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from engine.errors import CancelledError, EngineError, MigrationError
 from engine.migration.catch_up import CatchUp
 from engine.migration.copying import Asked, copy_rows
 from engine.migration.ids import shown_id
-from engine.migration.job import JobRecord, MigrationJob, Owner, aware, job_id
+from engine.migration.job import JobRecord, MigrationJob, aware, job_id
 from engine.migration.patience import Patience
 from engine.migration.planning import MARK, is_ours, make_plan, settle, store_facts
 from engine.migration.results import HeldInfo, MigrationPlan, MigrationReport, Pass, Validation

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.migration.job import job_id
 from engine.migration.results import MigrationPlan, StoreFacts
 from engine.migration.transform import Transform
+from engine.scoring.memory import usable_memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MARK = "dimshift:"
 _BYTES = {"float32": 4, "float16": 2}
+_INDEX_COPIES = 2  # the vectors that an index is built from, and the graph that holds them again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ def make_plan(
         n_probed=probed,
         n_probed_held=held,
         refusals=tuple(refusals),
-        warnings=tuple(_warnings(info)),
+        warnings=(*_warnings(info), *_index_warnings(info, target.url, settings)),
     )
 
 
@@ -173,6 +175,19 @@ def _warnings(info: StoreInfo) -> list[str]:
     if not info.has_updated_at:
         sentences.append("The source has no updated-at column: changes are caught up by comparing all rows.")
     return sentences
+
+
+def _index_warnings(info: StoreInfo, target_url: str, settings: MigrationSettings) -> list[str]:
+    """Say when an engine that runs in this process may need more memory for the index than there is."""
+    if settings.index is None or _kind(target_url) not in {"lancedb", "qdrant"} or ":///" not in target_url:
+        return []  # a server brings memory of its own
+    needed, usable = _INDEX_COPIES * info.n_rows * settings.dims * _BYTES[settings.dtype], usable_memory_bytes()
+    if needed <= usable:
+        return []
+    return [
+        f"Building the index takes about {needed / (1 << 30):,.1f} GiB of memory, and {usable / (1 << 30):,.1f} GiB may be "
+        "used here. Migrate without an index, keep fewer dims, or name a server as the target."
+    ]
 
 
 def _kind(url: str) -> str:

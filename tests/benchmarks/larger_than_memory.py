@@ -104,12 +104,18 @@ def larger_than_memory() -> dict:
         _write_corpus(corpus)
         np.save(queries, np.random.default_rng(1).standard_normal((N_QUERIES, DIM), dtype=np.float32))
         given = [str(corpus), "--queries", str(queries)]
-        results: dict = {"corpus_gib": corpus.stat().st_size / (1 << 30), "limit_gib": LIMIT / (1 << 30), "limit": how}
+        results: dict = {
+            "rows": N_ROWS,
+            "dim": DIM,
+            "corpus_gib": corpus.stat().st_size / (1 << 30),
+            "limit_gib": LIMIT / (1 << 30),
+            "limit": how,
+        }
         for name, arguments in (
             ("sweep", ["sweep", *given, "--dims", "256,512,768,1536"]),
             ("latency", ["latency", *given, "--dims", "768,3072", "--path", "exact,prefix"]),
             ("diagnose", ["diagnose", *given]),
-            ("migrate", ["migrate", f"file://{corpus}", f"lancedb://{folder}/lance#docs", "--dims", "768"]),
+            ("migrate", ["migrate", f"file://{corpus}", f"lancedb://{folder}/lance#docs", "--dims", "256"]),
         ):
             results[name] = _run(arguments, limit, folder)
             print(name, results[name], file=sys.stderr)  # noqa: T201  # what a person sees meanwhile

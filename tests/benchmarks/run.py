@@ -17,6 +17,9 @@ SCRIPTS = {
     **dict.fromkeys(("assign", "traffic", "log", "preflight"), "experiment"),
     **dict.fromkeys(("flag_evaluations", "kill"), "flags"),
     **dict.fromkeys(("migration", "migration_memory"), "migration"),
+    "larger_than_memory": "larger_than_memory",
+    **dict.fromkeys(("demonstration", "landing_page", "report"), "demo"),
+    "cluster": "cluster",
 }
 _TABLE = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
 
@@ -44,6 +47,7 @@ def table(results: dict) -> str:
         what = f"The float32 exact scan of 100,000 × 768 over int8 and over binary codes, {name}"
         rows.append((what, " and ".join(ratios), "1 × or more"))
     rows += [*_experiment_rows(results), *_flag_rows(results), *_migration_rows(results)]
+    rows += [*_scale_rows(results), *_present_rows(results)]
     lines = ["| What | Measured | Limit we set |", "|---|---|---|"]
     lines += [f"| {what} | {measured} | {limit} |" for what, measured, limit in rows]
     where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {machine['blas']}"
@@ -87,6 +91,29 @@ def _migration_rows(results: dict) -> list[tuple[str, str, str]]:
         ]  # fmt: skip
     memory = results["migration_memory"]["peak_resident_mib"]
     return [*rows, ("Resident memory of that migration", f"{memory:,.0f} MiB", "600 MiB")]
+
+
+def _scale_rows(results: dict) -> list[tuple[str, str, str]]:
+    large, cluster = results["larger_than_memory"], results["cluster"]
+    shape = f"{large['rows']:,} × {large['dim']:,}, {large['corpus_gib']:.0f} GiB"
+    peak = max(large[verb]["peak_anonymous_mib"] for verb in ("sweep", "latency", "diagnose", "migrate"))
+    return [
+        (f"Sweep, latency, diagnosis and migration of a memory-mapped {shape}: largest memory of its own",
+         f"{peak:,.0f} MiB", f"{large['limit_gib']:.0f} GiB, enforced"),
+        (f"The sweep on {cluster['workers']} Dask workers of one machine over one process, ids and scores equal",
+         f"{cluster['cluster_over_process']:.2f} ×", "none set"),
+    ]  # fmt: skip
+
+
+def _present_rows(results: dict) -> list[tuple[str, str, str]]:
+    page = results["landing_page"]
+    return [
+        ("`dimshift demo`, everything measured", f"{results['demonstration']['seconds']:.0f} s", "60 s"),
+        ("The landing page on it, in a new tab and drawn again",
+         f"{page['new_tab_s']:.2f} and {page['again_s']:.2f} s", "1 s"),
+        ("Its report as one HTML file", f"{results['report']['seconds']:.1f} s", "10 s"),
+        ("The size of that file", f"{results['report']['mib']:.1f} MiB", "8 MiB"),
+    ]  # fmt: skip
 
 
 def machine() -> dict:

@@ -19,9 +19,7 @@ LISTED = "db.example.com, *.vectors.example.com:6333, 10.1.0.0/16, [fd00::7]:543
 def limits(tmp_path):
     """Return limits with hosts of every form and one folder."""
     (tmp_path / "root").mkdir()
-    found = StoreLimits.from_environment(
-        is_shared=True, folders=(tmp_path / "root",), environ={STORE_HOSTS: LISTED}
-    )
+    found = StoreLimits.from_environment(is_shared=True, folders=(tmp_path / "root",), environ={STORE_HOSTS: LISTED})
     assert found is not None
     return found
 
@@ -31,7 +29,9 @@ def test_a_single_user_without_a_list_opens_everything():
     assert StoreLimits.from_environment(is_shared=False, environ={}) is None
 
 
-@pytest.mark.parametrize(("is_shared", "environ"), [(True, {}), (False, {STORE_HOSTS: ""}), (True, {STORE_HOSTS: " , "})])
+@pytest.mark.parametrize(
+    ("is_shared", "environ"), [(True, {}), (False, {STORE_HOSTS: ""}), (True, {STORE_HOSTS: " , "})]
+)
 def test_a_shared_server_without_a_list_opens_no_host(is_shared, environ):
     """Whoever signs in reaches no host until somebody lists one; an empty list limits a single user, too."""
     limits = StoreLimits.from_environment(is_shared=is_shared, environ=environ)
@@ -97,7 +97,7 @@ def test_other_hosts_are_refused_before_anything_is_connected(limits, url):
         "qdrant:///tmp#t",
         "file://{root}/link/secret.npy",
         "postgresql://me@/db?host=%2Fvar%2Frun%2Fpostgresql#t",
-        "postgresql://me@/db?host=@abstract#t",
+        "postgresql://me@/db?host=%40abstract#t",
         "postgresql://me@db.example.com/db?sslrootcert=%2Fetc%2Fpasswd#t",
         "postgresql://me@db.example.com/db?sslrootcert=relative#t",
     ],
