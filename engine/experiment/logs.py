@@ -69,8 +69,8 @@ def read_log(
     does not. `experiment_id` chooses one of several experiments, `control` and `treatment` the variations to compare;
     of two variations the one called control, baseline, full, off, 0 or a is the control. `treatment_share` is the
     intended share of users in the treatment. Rows without any metric are exposures. Rows without a user, a variation
-    or a timestamp that can be read are left out and counted, up to 1 % of the log. With `below`, a path relative to that
-    folder is read, and nothing outside it.
+    or a timestamp that can be read are left out and counted, up to 1 % of the log. With `below`, the path is relative
+    to that folder, and nothing outside it is read.
 
     Raises
     ------

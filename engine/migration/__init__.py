@@ -9,7 +9,7 @@ from engine.migration.migrator import Migrator
 from engine.migration.results import MigrationPlan, MigrationReport, Validation
 from engine.migration.settings import MigrationSettings
 from engine.migration.stores.protocol import Batch, IndexSpec, TableSpec, VectorStore
-from engine.migration.stores.urls import open_store, parse_url
+from engine.migration.stores.urls import open_store, parse_url, store_name
 
 __all__ = [
     "Batch",
@@ -30,4 +30,5 @@ __all__ = [
     "fuse",
     "open_store",
     "parse_url",
+    "store_name",
 ]

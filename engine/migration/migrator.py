@@ -21,6 +21,7 @@ from engine.migration.stores.protocol import TableSpec
 from engine.migration.validation import validate
 from engine.migration.writing import Writer
 from engine.progress import ignore_progress, never_cancelled, stop_if
+from engine.workspace.processes import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

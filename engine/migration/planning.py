@@ -184,10 +184,8 @@ def _index_warnings(info: StoreInfo, target_url: str, settings: MigrationSetting
     needed, usable = _INDEX_COPIES * info.n_rows * settings.dims * _BYTES[settings.dtype], usable_memory_bytes()
     if needed <= usable:
         return []
-    return [
-        f"Building the index takes about {needed / (1 << 30):,.1f} GiB of memory, and {usable / (1 << 30):,.1f} GiB may be "
-        "used here. Migrate without an index, keep fewer dims, or name a server as the target."
-    ]
+    said = f"Building the index takes about {needed / (1 << 30):,.1f} GiB of memory, and {usable / (1 << 30):,.1f} GiB "
+    return [f"{said}may be used here. Migrate without an index, keep fewer dims, or name a server as the target."]
 
 
 def _kind(url: str) -> str:

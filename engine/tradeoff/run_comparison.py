@@ -306,9 +306,11 @@ def _sentence(first: ComparedRun, other: ComparedRun, found: Sequence[RunDiffere
             f"{printable(other.label, longest=80)} has the same {name} as {printable(first.label, longest=80)} at "
             f"{len(found)} of {len(found)} dims, {how} {shown.n_queries:,} queries."
         )
+    article = "an" if name.startswith("n") else "a"
     return (
-        f"{printable(other.label, longest=80)} has a {name} above that of {printable(first.label, longest=80)} at "
-        f"{counts['higher']} of {len(found)} dims, below it at {counts['lower']}, undecided at {counts['undecided']}; "
+        f"{printable(other.label, longest=80)} has {article} {name} above that of "
+        f"{printable(first.label, longest=80)} at {counts['higher']} of {len(found)} dims, below it at "
+        f"{counts['lower']}, undecided at {counts['undecided']}; "
         f"at {shown.dim:,} dims the difference is {gap.mean:+.3f} (95 % interval {gap.low:+.3f} to {gap.high:+.3f}), "
         f"{how} {shown.n_queries:,} queries."
     )

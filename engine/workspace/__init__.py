@@ -9,6 +9,7 @@ from engine.workspace.audit import AuditCheck, AuditEvent
 from engine.workspace.bound_jobs import BoundJobs
 from engine.workspace.datasets import StoredDataset
 from engine.workspace.environment import Blas, Environment, environment
+from engine.workspace.job_records import InterruptedJob, JobNote, JobRecords
 from engine.workspace.jobs import Job, JobRunner, JobState
 from engine.workspace.plain import JsonValue, plain_json
 from engine.workspace.policy import AccessPolicy
@@ -28,7 +29,10 @@ __all__ = [
     "Entry",
     "Environment",
     "Identity",
+    "InterruptedJob",
     "Job",
+    "JobNote",
+    "JobRecords",
     "JobRunner",
     "JobState",
     "JsonValue",

@@ -79,7 +79,7 @@ _LISTED: Mapping[Role, Mapping[str, tuple[str, ...]]] = {
         "session": ("log out",),
     },
     Role.OPERATOR: {
-        "job": ("start",),
+        "job": ("start", "start again", "end", "dismiss"),
         "run": ("save",),
         "data set": ("save", "remove"),
         "switch": ("kill", "kill again"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from engine.workspace.models import AuditRow, RecordRow, WorkspaceRow
 from engine.workspace.plain import JsonValue, plain_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Generator
 
     from sqlalchemy.orm import Session
 
@@ -158,23 +159,25 @@ def check_chain(session: Session) -> AuditCheck:
     """Walk the whole log from its first event; see `engine.workspace.Workspace.check_audit`."""
     head = session.execute(select(WorkspaceRow.audit_seq, WorkspaceRow.audit_hash)).one()
     n_events, previous, latest = 0, "", {}
-    for event in _rows(session):
-        problem = _problem(event, seq=n_events + 1, previous=previous)
-        if problem is not None:
-            return AuditCheck(n_events=n_events, is_intact=False, first_broken=n_events + 1, reason=problem)
-        n_events, previous = event["seq"], event["hash"]
-        if (event["before"], event["after"]) != ("null", "null"):
-            latest[event["kind"], event["key"]] = event["seq"], event["after"]
+    with closing(_rows(session)) as rows:
+        for event in rows:
+            problem = _problem(event, seq=n_events + 1, previous=previous)
+            if problem is not None:
+                return AuditCheck(n_events=n_events, is_intact=False, first_broken=n_events + 1, reason=problem)
+            n_events, previous = event["seq"], event["hash"]
+            if (event["before"], event["after"]) != ("null", "null"):
+                latest[event["kind"], event["key"]] = event["seq"], event["after"]
     if (head.audit_seq, head.audit_hash) != (n_events, previous):
         reason = f"the log ends at event {n_events}, but the workspace knows {head.audit_seq} events"
         return AuditCheck(n_events=n_events, is_intact=False, first_broken=n_events + 1, reason=reason)
     return _check_records(session, latest, n_events=n_events)
 
 
-def _rows(session: Session) -> Iterator[dict[str, Any]]:
+def _rows(session: Session) -> Generator[dict[str, Any], None, None]:
     query = select(*_COLUMNS).order_by(AuditRow.seq).execution_options(yield_per=_ROWS_A_CHUNK)
-    for row in session.execute(query):
-        yield dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for a row's columns
+    with session.execute(query) as result:  # else PostgreSQL keeps its cursor where nobody reads to the end
+        for row in result:
+            yield dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public name for a row's columns
 
 
 def _problem(event: dict[str, Any], *, seq: int, previous: str) -> str | None:

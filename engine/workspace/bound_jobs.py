@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from engine.workspace.access import check_access
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.workspace.access import Identity
     from engine.workspace.jobs import Job, JobRunner, Work
 
@@ -18,10 +20,10 @@ class BoundJobs:
         self._runner = runner
         self._identity = identity
 
-    def submit(self, owner: str, label: str, work: Work) -> Job:
+    def submit(self, owner: str, label: str, work: Work, *, on_end: Callable[[], None] | None = None) -> Job:
         """Queue `work`. Raises AccessError for who may start none."""
         check_access(self._identity, "job", "start")
-        return self._runner.submit(owner, label, work)
+        return self._runner.submit(owner, label, work, on_end=on_end)
 
     def job(self, owner: str, job_id: str) -> Job:
         """Return what is known about a job."""

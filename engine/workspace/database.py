@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,33 @@ WRITES = "dimshift_writes"
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_S = 30.0
+_IDLE_S = 60.0
+_patience_s: ContextVar[float] = ContextVar("patience_s", default=_BUSY_S)
+_WAITS_S = "dimshift_waits_s"
 _VERSION = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608  # a constant
+_LOCKED = ("the workspace's database is locked by another process", "Wait until it has finished and try again")
+_OTHERS = "Give Dimshift a database of its own, or restore this one from a backup"
+_POSTGRESQL_RULES = {
+    "55P03": _LOCKED,
+    "53100": ("the disk of the database server is full", "Make room and try again"),
+    "42501": (
+        "the workspace's database must let Dimshift make its tables and write to them",
+        "Make its user the owner of the database, or grant it the rights on its schema",
+    ),
+    "42P07": ("the workspace's database must hold no other application's tables of the same names", _OTHERS),
+    "42P01": ("the workspace's database must have all of its tables", _OTHERS),
+    "42703": ("the workspace's tables must have all of their columns", _OTHERS),
+}
+"""Rule and hint by PostgreSQL's SQLSTATE; https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+_UNREACHABLE = (
+    "the workspace's database must be reachable and healthy",
+    "Check DIMSHIFT_DATABASE_URL and the database server",
+)
+# Of itself PostgreSQL waits for a lock until its holder ends, and never ends one that hangs or whose machine is gone:
+# nobody could kill or roll back meanwhile.
+_LIMITS = (
+    "SELECT set_config('lock_timeout', '{}ms', true), set_config('idle_in_transaction_session_timeout', '{}ms', true)"
+)
 # Any fixed number serves, as long as nothing else in the database locks the same one.
 _ADVISORY_LOCK = 0x64696D7368696674
 # Alembic's `context` is one per process.
@@ -86,6 +113,14 @@ def connect(url: URL) -> tuple[Engine, str]:
     return engine, workspace_id
 
 
+def wait_for_locks(seconds: float) -> None:
+    """Wait at most so long for what another process has locked, from now on in this thread; others wait longer.
+
+    A page that somebody looks at shall say soon that the database is locked; a job shall rather wait than lose its run.
+    """
+    _patience_s.set(seconds)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn failures of the database itself into WorkspaceError; a broken constraint stays what it is."""
@@ -97,7 +132,10 @@ def translated() -> Iterator[None]:
         ) from error
     except DBAPIError as error:
         # Exactly DatabaseError is how sqlite3 reports a damaged file.
-        if isinstance(error, OperationalError | InternalError | InterfaceError) or type(error) is DatabaseError:
+        is_failure = (
+            isinstance(error, OperationalError | InternalError | InterfaceError) or type(error) is DatabaseError
+        )
+        if is_failure or getattr(error.orig, "sqlstate", None) in _POSTGRESQL_RULES:
             raise _sentence(error) from error
         raise
 
@@ -105,16 +143,12 @@ def translated() -> Iterator[None]:
 def _sentence(error: DBAPIError) -> WorkspaceError:
     origin = error.orig
     if not isinstance(origin, sqlite3.Error):
-        return WorkspaceError(
-            "the workspace's database must be reachable and healthy",
-            found=origin,
-            hint="Check DIMSHIFT_DATABASE_URL and the database server",
-        )
+        rule, hint = _POSTGRESQL_RULES.get(getattr(origin, "sqlstate", None) or "", _UNREACHABLE)
+        # The lines after the first quote the statement, which is nothing that a user knows.
+        return WorkspaceError(rule, found=str(origin).partition("\nLINE ")[0], hint=hint)
     code = getattr(origin, "sqlite_errorname", "")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return WorkspaceError(
-            "the workspace's database is locked by another process", hint="Wait until it has finished and try again"
-        )
+        return WorkspaceError(_LOCKED[0], hint=_LOCKED[1])
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return WorkspaceError(
             "the workspace's database must be intact",
@@ -145,6 +179,10 @@ def _create(url: URL, *, foreign_keys: bool = True) -> Engine:
     def _begin(connection: Connection) -> None:
         # A transaction that reads first and then writes cannot wait for another writer: it takes the lock at once.
         writes = connection.get_execution_options().get(WRITES, False)
+        waits_s = _patience_s.get()
+        if connection.info.get(_WAITS_S, _BUSY_S) != waits_s:  # connections come from a pool
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {waits_s * 1000:.0f}")
+            connection.info[_WAITS_S] = waits_s
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
@@ -152,11 +190,18 @@ def _create(url: URL, *, foreign_keys: bool = True) -> Engine:
 
 def _create_postgresql(url: URL) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
     except ImportError as error:
         raise WorkspaceError(
             "a PostgreSQL workspace needs the psycopg driver", hint="Run pip install 'psycopg[binary]'"
         ) from error
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(WRITES, False):
+            connection.exec_driver_sql(_LIMITS.format(round(_patience_s.get() * 1000), round(_IDLE_S * 1000)))
+
+    return engine
 
 
 def _switch_to_wal(engine: Engine) -> None:

@@ -69,6 +69,7 @@ class _Entry:
     finished_at: float | None = None
     result: Any = None
     error: str | None = None
+    on_end: Callable[[], None] | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
 
@@ -124,8 +125,11 @@ class JobRunner:
         """Return these jobs as `identity` may start them; None is the single user."""
         return BoundJobs(self, identity)
 
-    def submit(self, owner: str, label: str, work: Work) -> Job:
+    def submit(self, owner: str, label: str, work: Work, *, on_end: Callable[[], None] | None = None) -> Job:
         """Queue `work(progress, cancelled)` for `owner` and return its job at once.
+
+        `on_end` is called once when the job has come to its end or its owner cancelled it; not when closing the runner
+        interrupts it, so that somebody can tell. It must not raise.
 
         Raises WorkspaceError when too many jobs of the owner wait already, or the runner is closed.
         """
@@ -137,7 +141,7 @@ class JobRunner:
                 raise WorkspaceError(
                     f"at most {self._max_queued} jobs may wait at once", hint="Wait for one to start, or cancel one"
                 )
-            entry = _Entry(owner=owner, label=printable(label), work=work)
+            entry = _Entry(owner=owner, label=printable(label), work=work, on_end=on_end)
             known.entries[entry.id] = entry
             known.queue.append(entry)
             if len(known.queue) == 1:
@@ -170,8 +174,12 @@ class JobRunner:
         """
         with self._changed:
             entry = self._entry(owner, job_id)
+            was_finished = entry.finished.is_set()
             self._cancel(entry)
-            return self._snapshot(entry)
+            snapshot = self._snapshot(entry)
+        if snapshot.is_finished and not was_finished:
+            _tell_end(entry)
+        return snapshot
 
     def wait(self, owner: str, job_id: str, *, timeout_s: float | None = None) -> Job:
         """Return the job when it is finished, or as it is after `timeout_s`. Raises JobNotFoundError."""
@@ -278,6 +286,8 @@ class JobRunner:
                     return
                 entry = self._next_entry()
             outcome = _run(entry)
+            if not (self._closed and outcome.state == "cancelled"):
+                _tell_end(entry)  # before anybody learns that it is over
             with self._changed:
                 self._finish(entry, outcome)
             del entry, outcome  # or the result would live on here until the next job
@@ -313,6 +323,12 @@ def _run(entry: _Entry) -> _Outcome:
         return _Outcome(
             state="failed", error=f"The work stopped on an unexpected error; the log has it under {error_id}."
         )
+
+
+def _tell_end(entry: _Entry) -> None:
+    told, entry.on_end = entry.on_end, None
+    if told is not None:
+        told()
 
 
 def _nothing(_progress: Progress, _cancelled: Cancelled) -> None:

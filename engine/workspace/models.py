@@ -6,6 +6,7 @@ the two.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -37,6 +41,20 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Name(TypeDecorator[str]):
+    """A text that rows are looked up by; whatever a URL or a shell asks for, one that cannot be there finds nothing.
+
+    PostgreSQL takes no NUL, and no driver half a surrogate pair. What is written was checked before.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """Put a character that no name may hold in the place of those."""
+        return None if value is None else _UNSTORABLE.sub("\x01", value)
 
 
 class Base(DeclarativeBase):
@@ -76,9 +94,9 @@ class RunRow(Base):
     __table_args__ = (Index(None, "kind", "created_at"), Index(None, "dataset_sha256", "created_at"))
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(Name(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    dataset_sha256: Mapped[str | None] = mapped_column(String(64))
+    dataset_sha256: Mapped[str | None] = mapped_column(Name(64))
     dataset: Mapped[dict[str, Any]] = mapped_column(JSON)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
     seed: Mapped[int] = mapped_column(BigInteger)
@@ -117,8 +135,8 @@ class RecordRow(Base):
 
     __tablename__ = "records"
 
-    kind: Mapped[str] = mapped_column(String(64), primary_key=True)
-    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    kind: Mapped[str] = mapped_column(Name(64), primary_key=True)
+    key: Mapped[str] = mapped_column(Name(200), primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)
     body: Mapped[str | None] = mapped_column(Text)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -134,8 +152,8 @@ class AuditRow(Base):
     at: Mapped[str] = mapped_column(String(32))
     actor: Mapped[str] = mapped_column(String(200))
     action: Mapped[str] = mapped_column(String(64))
-    kind: Mapped[str] = mapped_column(String(64))
-    key: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(Name(64))
+    key: Mapped[str] = mapped_column(Name(200))
     reason: Mapped[str] = mapped_column(Text)
     before: Mapped[str] = mapped_column(Text)
     after: Mapped[str] = mapped_column(Text)
@@ -151,7 +169,7 @@ class EntryRow(Base):
     __table_args__ = (UniqueConstraint("stream", "key"), Index(None, "stream", "seq"))
 
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    stream: Mapped[str] = mapped_column(String(200))
-    key: Mapped[str] = mapped_column(String(200))
+    stream: Mapped[str] = mapped_column(Name(200))
+    key: Mapped[str] = mapped_column(Name(200))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     body: Mapped[str] = mapped_column(Text)

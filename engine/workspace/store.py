@@ -358,9 +358,9 @@ class Workspace:
     def _removed_on_failure(self, folders: ArtefactFolders, folder: str) -> Iterator[None]:
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             # When the connection to a server breaks, the commit may still have happened: the sweep finds out later.
-            if self._engine.dialect.name == "sqlite":
+            if self._engine.dialect.name == "sqlite" or isinstance(error, IntegrityError):
                 folders.remove(folder)
             raise
 

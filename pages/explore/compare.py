@@ -15,6 +15,7 @@ with column():
     st.markdown("Another model, corpus or seed beside the one you have, paired query by query where the queries agree.")
     first = jobs.first_sweep()
     if first is not None and not first.is_finished:
+        st.markdown("A comparison takes two sweeps. A first one is on its way.")
         jobs.show_first_sweep(first)
         st.stop()
     offered, asked = compare_state.chosen_runs()

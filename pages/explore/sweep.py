@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.errors import EngineError
-from pages.shell import jobs, sweep_table, sweep_view
+from pages.shell import interrupted, jobs, sweep_table, sweep_view
 from pages.shell.frame import column
 from pages.shell.runs import choose_run, opened_run, run_id_field
 from pages.shell.services import estimates, summary
@@ -25,6 +25,7 @@ with column():
     bar, messages, body = st.container(), st.container(), st.container(gap="medium")
     with messages:
         jobs.show_progress("sweep")
+        interrupted.show()
         run = opened_run()
     with bar:
         left, right = st.columns([3, 1], vertical_alignment="bottom")

@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.errors import EngineError
 from engine.present.journey import look
-from pages.shell import overview_start, overview_steps, overview_view
+from pages.shell import interrupted, overview_start, overview_steps, overview_view
 from pages.shell.frame import column
 from pages.shell.services import services
 from pages.shell.text import sentence
@@ -23,6 +23,7 @@ with column():
     first = overview_start.first_sweep(journey)
     overview_view.head(journey)
     overview_view.alerts(journey)
+    interrupted.show()
     overview_start.progress(first)
     overview_start.offer(journey)
     if not overview_start.is_building():

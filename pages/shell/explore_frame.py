@@ -62,7 +62,10 @@ class Opened:
         elif self.is_measuring:
             st.caption(":material/hourglass_top: Being measured; it appears here as soon as it is ready.")
         else:
-            st.caption("Not measured yet.")
+            st.info(
+                "Not measured yet." if self.found is None else "Not measured yet. The button above measures it.",
+                icon=":material/hourglass_empty:",
+            )
         return None
 
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ASSETS = _ROOT / "pages" / "assets"
+# Streamlit's own button writes cells as they are, formulas too; every file that is offered here goes through
+# engine.spreadsheets instead.
+_WITHOUT_RAW_CSV = (
+    "<style>[data-testid=stElementToolbarButton]:has([aria-label^='Download as CSV']) {display: none}</style>"
+)
 _WIDEST_PX = 1120
 
 
@@ -42,7 +47,7 @@ PAGES = (
         is_default=True,
     ),
     PageSpec(
-        section="Data", title="Datasets", script="pages/data/datasets.py", url="datasets", icon=":material/database:"
+        section="Start", title="Datasets", script="pages/data/datasets.py", url="datasets", icon=":material/database:"
     ),
     PageSpec(
         section="Explore",
@@ -148,6 +153,7 @@ def page_config() -> None:
         menu_items={"About": "**Dimshift** measures how few dimensions your Matryoshka embeddings can keep."},
     )
     st.logo(str(_ASSETS / "logo.svg"), size="large", icon_image=str(_ASSETS / "icon.svg"))
+    st.html(_WITHOUT_RAW_CSV)
 
 
 def navigation(*, is_hidden: bool = False, has_login: bool = False) -> st.Page:
@@ -185,7 +191,8 @@ def navigation(*, is_hidden: bool = False, has_login: bool = False) -> st.Page:
 def go_to(url: str, query: Mapping[str, str] | None = None) -> None:
     """Leave for another page of the app, by the name it has in the URL, with the query parameters `query`."""
     spec = next(spec for spec in PAGES if spec.url == url)
-    st.switch_page(_ROOT / spec.script, query_params=None if query is None else dict(query))
+    # Without any, Streamlit would refuse to leave a page that keeps a widget in its address.
+    st.switch_page(_ROOT / spec.script, query_params=dict(query or {}))
 
 
 def is_listed(url: str) -> bool:

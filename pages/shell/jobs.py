@@ -7,25 +7,31 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import EngineError, JobNotFoundError
+from engine.workspace import JobNote
 from pages.shell import allowed, state
 from pages.shell.loading import Loading, Question, Slot, load_work
 from pages.shell.services import services
-from pages.shell.sweeping import SweepRequest, first_request, sweep_work
+from pages.shell.sweeping import SweepRequest, first_request, note_of, sweep_work
 from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.workspace import Job
+    from engine.workspace import InterruptedJob, Job
     from engine.workspace.jobs import Work
     from pages.shell.state import Purpose
 
 _POLL_S = 0.4
 
 
-def start_sweep(request: SweepRequest) -> None:
-    """Sweep in the background; the run is stored by the job itself, so that a closed tab loses nothing."""
-    _start("sweep", f"Sweep of {request.source.name}", sweep_work(request, services().workspace))
+def start_sweep(request: SweepRequest, *, instead_of: InterruptedJob | None = None) -> None:
+    """Sweep in the background, in the place of an interrupted job when given.
+
+    The run is stored by the job itself, so that a closed tab loses nothing; a restart offers to start it again.
+    """
+    work = sweep_work(request, services().workspace)
+    label = f"Sweep of {request.source.name}"
+    _start("sweep", label, work, note=note_of(request), instead_of=instead_of)
 
 
 def start_load(asked: Loading) -> None:
@@ -68,7 +74,7 @@ def take_swept() -> None:
 
 def start_measuring(label: str, work: Work) -> None:
     """Measure what a run leaves open in the background."""
-    _start("explore", label, work)
+    _start("explore", label, work, note=JobNote(label="Measuring for a sweep", purpose="explore"))
 
 
 def take_measured() -> list[Job]:
@@ -78,7 +84,7 @@ def take_measured() -> list[Job]:
 
 def start_test(label: str, work: Work) -> None:
     """Simulate or analyse an experiment in the background; the job stores its run itself."""
-    _start("experiment", label, work)
+    _start("experiment", label, work, note=JobNote(label="A/B test", purpose="experiment"))
 
 
 def take_tested() -> str | None:
@@ -118,7 +124,7 @@ def take_demonstrated() -> None:
 
 def start_evidence(label: str, work: Work) -> None:
     """Measure something for the checklist in the background; the job keeps what it finds itself."""
-    _start("runbook", label, work)
+    _start("runbook", label, work, note=JobNote(label=label, purpose="runbook"))
 
 
 def take_evidence() -> None:
@@ -138,14 +144,34 @@ def show_progress(purpose: Purpose, *, news: Callable[[], object] | None = None)
         watch(state.owner(), job_id, cancellable=True, news=news)
 
 
-def _start(purpose: Purpose, label: str, work: Work) -> None:
+def _start(
+    purpose: Purpose,
+    label: str,
+    work: Work,
+    *,
+    note: JobNote | None = None,
+    instead_of: InterruptedJob | None = None,
+) -> None:
     state.set_notice(purpose, None)
     try:
-        job = services().jobs.submit(state.owner(), label, work)
+        job = _submit(label, work, note, instead_of)
     except EngineError as error:
         state.set_notice(purpose, state.Notice(level="error", sentence=str(error)))
         return
     state.follow_jobs(purpose, (*state.followed_jobs(purpose), job.id))
+
+
+def _submit(label: str, work: Work, note: JobNote | None, instead_of: InterruptedJob | None) -> Job:
+    """Queue `work`; with a `note` it is written down until it has ended, so that a restart can name it."""
+    shared = services()
+    if note is None:
+        return shared.jobs.submit(state.owner(), label, work)
+    key = shared.job_records.begin(note, instead_of=instead_of)
+    try:
+        return shared.jobs.submit(state.owner(), label, work, on_end=lambda: shared.job_records.end(key))
+    except BaseException:
+        shared.job_records.end(key)
+        raise
 
 
 def _take_finished(purpose: Purpose) -> list[Job]:

@@ -54,9 +54,7 @@ class Access:
         limits = self.limits
         if limits is not None and self.transfers is not None:
             limits = limits.with_folders(self.transfers.own_folders())  # its server may have started just now
-        return open_store(
-            self.url, secrets=self.secrets, data_root=self.data_root, limits=limits, timeout_s=timeout_s
-        )
+        return open_store(self.url, secrets=self.secrets, data_root=self.data_root, limits=limits, timeout_s=timeout_s)
 
 
 @dataclass(frozen=True, kw_only=True)

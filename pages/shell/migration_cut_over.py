@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import EngineError
+from engine.migration import store_name
 from engine.migration.cut_over import CUT_BACK_WORD, CUT_OVER_WORD, FLAG, cut_back, cut_over
 from pages.shell import flags_actor, flags_view, frame, migration_view, state
 from pages.shell.allowed import shown
@@ -86,7 +87,7 @@ def _evidence(view: View) -> None:
     if view.report is None or view.job is None:
         st.warning("This migration has not been validated: nothing shows that the target holds what it should.")
         return
-    moved = migration_view.store_name(view.job.target)
+    moved = store_name(view.job.target)
     if view.report.validation.verdict == "equal":
         ended = migration_view.when(view.report.ended)
         st.markdown(f":green[:material/verified:] {plain(moved)} was validated as equal at {ended}.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import EngineError
-from engine.migration import parse_url
+from engine.migration import parse_url, store_name
 from engine.migration.ids import shown_id
 from engine.migration.job import JobRecord, job_id
 from pages.shell import flags_actor, migration_dual_pair, migration_sweeps, migration_view, services
@@ -48,7 +48,7 @@ def begin(migration: str, draft: Draft, fields: Fields, what: Move = "run") -> N
     found = migration_sweeps.evidence(fields, is_demonstration=stores.demonstrates)
     shared = services.services()
     work = move_work(stores, fields, found, workspace=shared.workspace, actor=flags_actor.actor(), what=what)
-    label = f"{migration_view.store_name(draft.pair.source)} → {migration_view.store_name(draft.pair.target)}"
+    label = f"{store_name(draft.pair.source)} → {store_name(draft.pair.target)}"
     migration_dual_pair.forget_pair(draft.pair, JobRecord(shared.workspace, migration).read())
 
     def start() -> None:

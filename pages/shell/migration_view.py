@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import JobNotFoundError
-from engine.migration import parse_url
+from engine.migration import store_name
 from engine.migration.job import KIND, job_of
 from engine.migration.storage import load_report
 from pages.shell import flags_actor, jobs, state
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 STORES, PLAN, RUN, VALIDATION, DUAL, CUT_OVER = "Stores", "Plan", "Run", "Validation", "Dual search", "Cut over"
 TABS = (STORES, PLAN, RUN, VALIDATION, DUAL, CUT_OVER)
-KINDS = {"pgvector": "PostgreSQL", "lancedb": "LanceDB", "qdrant": "Qdrant", "files": "file"}
 
 _CHOICE_KEY = "migration_choice"
 _COLOURS: Mapping[State, Colour] = {"done": "green", "paused": "yellow", "stopped": "red", "cancelled": "gray"}
@@ -153,15 +152,6 @@ def is_gone(job: MigrationJob) -> bool:
 def when(moment: str) -> str:
     """Write a stored moment in the reader's time zone."""
     return local_time(datetime.fromisoformat(moment), st.context.timezone)
-
-
-def store_name(url: str) -> str:
-    """Return the table of a URL, with the kind of its database."""
-    try:
-        parsed = parse_url(url)
-    except ValueError:
-        return "unknown"
-    return f"{parsed.table} in {KINDS[parsed.kind]}"
 
 
 def _stored() -> dict[str, tuple[MigrationJob, datetime]]:

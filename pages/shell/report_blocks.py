@@ -27,6 +27,7 @@ VERDICT_COLOURS: Mapping[Verdict, Colour] = {"safe": "green", "undecided": "yell
 _ROWS_SHOWN = 10
 _ROW_PX = 35
 _LONGEST = 2_000
+_CARD_PX = 150  # so that two fit beside each other on a phone
 
 
 def show_blocks(blocks: Iterable[Block], *, key: str) -> None:
@@ -77,15 +78,11 @@ def _points(block: Points) -> None:
 def _cards(block: Cards) -> None:
     with st.container(horizontal=True, gap="small"):
         for card in block.items:
-            st.metric(
-                said(card.name),
-                said(card.value),
-                said(card.below) or None,
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-                height="stretch",
-            )
+            # What stands below may be a sentence, which st.metric would cut off in its delta.
+            with st.container(border=True, width=_CARD_PX, height="stretch", gap="xsmall"):
+                st.metric(said(card.name), said(card.value))
+                if card.below:
+                    st.caption(said(card.below))
 
 
 def _statement(block: Statement) -> None:

@@ -15,7 +15,10 @@ from pages.shell.text import plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streamlit.delta_generator import DeltaGenerator
+
     from engine.present.report.blocks import Report
+    from engine.progress import Progress
     from engine.workspace import Workspace
 
 Mark = tuple[int, str, int]
@@ -46,7 +49,7 @@ def built_report(run_id: str, beside: Sequence[str]) -> Report:
                     workspace,
                     run_id,
                     compared_with=beside,
-                    progress=lambda share, message: bar.progress(share, text=plain(message)) and None,
+                    progress=_shown_in(bar),
                 )
                 slot.mark = mark
             finally:
@@ -59,6 +62,13 @@ def forget_report(run_id: str, beside: Sequence[str]) -> None:
     slot = _slot(services().workspace.id, run_id, tuple(beside))
     with slot.lock:
         slot.mark = None
+
+
+def _shown_in(bar: DeltaGenerator) -> Progress:
+    def progress(share: float, message: str) -> None:
+        bar.progress(share, text=plain(message))
+
+    return progress
 
 
 def _mark(workspace: Workspace) -> Mark:

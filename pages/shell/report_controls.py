@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pages.shell.report_state import ReportChoice
 
 _LONGEST_TITLE = 200
-_NAME_PX, _TITLE_PX = 330, 420
+_NAME_PX, _TITLE_PX = 350, 420
 _USUAL = {kind.key: kind.title for kind in SECTIONS}
 
 
@@ -119,11 +119,9 @@ def _section(key: str, chosen: ReportChoice, *, above: str | None, below: str | 
 
 def _arrow(key: str, *, past: str | None, word: Literal["up", "down"]) -> None:
     st.button(
-        "",
+        word.capitalize(),
         key=f"report_{word}_{key}",
-        icon=f":material/arrow_{word}ward:",
         type="tertiary",
-        help=f"Move {_USUAL[key]} {word}",
         disabled=past is None,
         on_click=report_state.move_section,
         args=(key,),

@@ -33,7 +33,6 @@ STATE_COLOURS: Mapping[RolloutState, Colour] = {
     RolloutState.ROLLED_BACK: "red",
     RolloutState.COMPLETED: "blue",
 }
-_ORDER = list(STATE_COLOURS)
 _SEVERITIES: Mapping[str, tuple[Colour, str]] = {
     "critical": ("red", "✕"),
     "missing data": ("red", "○"),
@@ -249,6 +248,6 @@ def _card(one: Reading) -> None:
     )
 
 
-def _place(status: RolloutStatus) -> tuple[bool, int, float]:
+def _place(status: RolloutStatus) -> tuple[bool, float]:
     rollout = status.rollout
-    return (not rollout.is_active, _ORDER.index(rollout.state), -rollout.changed_at.timestamp())
+    return (not rollout.is_active, -rollout.changed_at.timestamp())

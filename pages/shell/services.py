@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from engine.embeddings.samples import load_sample
 from engine.errors import EngineError
@@ -17,7 +18,8 @@ from engine.flags import FlagStore
 from engine.migration import DualControl
 from engine.rollout import RolloutControl, SimulatedRollouts
 from engine.tradeoff import Criterion, Estimates, SweepSummary, estimate, judge, load_sweep
-from engine.workspace import JobRunner, Workspace
+from engine.workspace import JobRecords, JobRunner, Workspace
+from engine.workspace.database import wait_for_locks
 from pages.shell import login
 from pages.shell.migration_shared import Transfers
 from pages.shell.text import sentence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from engine.workspace import BoundJobs, Identity
 
 _CLOSE_S = 5.0
+_WAITS_S = 3.0
 
 Part = TypeVar("Part", Workspace, FlagStore, RolloutControl, DualControl)
 
@@ -50,6 +53,7 @@ class Shared:
 
     workspace: Workspace
     jobs: JobRunner
+    job_records: JobRecords
     first_sweep: FirstSweep
     transfers: Transfers
 
@@ -80,6 +84,7 @@ class Services:
         self.identity = identity
         self.workspace: Workspace = _bound(shared.workspace, identity)
         self.jobs: BoundJobs = shared.jobs.acting_as(identity)
+        self.job_records = shared.job_records.acting_as(self.workspace)
         self.first_sweep = shared.first_sweep
         self.transfers = shared.transfers
 
@@ -118,8 +123,8 @@ def services() -> Services:
 
 
 def visitor() -> login.Visitor:
-    """Return who has this tab open."""
-    return login.visitor(_shared().workspace)
+    """Return who has this tab open. Raises WorkspaceError when the workspace cannot be opened."""
+    return login.visitor(_opened().workspace)
 
 
 def end_session(who: login.Visitor) -> None:
@@ -129,10 +134,16 @@ def end_session(who: login.Visitor) -> None:
 
 def _shared() -> Shared:
     try:
-        return _open(os.environ.get("DIMSHIFT_WORKSPACE", ""), os.environ.get("DIMSHIFT_DATABASE_URL", ""))
+        return _opened()
     except EngineError as error:
         st.error(sentence(error))
         st.stop()
+
+
+def _opened() -> Shared:
+    if get_script_run_ctx(suppress_warning=True) is not None:
+        wait_for_locks(_WAITS_S)  # every run of a page comes through here; a job may too, but waits longer
+    return _open(os.environ.get("DIMSHIFT_WORKSPACE", ""), os.environ.get("DIMSHIFT_DATABASE_URL", ""))
 
 
 def _bound(part: Part, identity: Identity | None) -> Part:
@@ -168,6 +179,7 @@ def data_root() -> str | None:
 def _close(opened: Shared) -> None:
     opened.jobs.close(timeout_s=_CLOSE_S)
     opened.transfers.close(timeout_s=_CLOSE_S)
+    opened.job_records.close()
     opened.workspace.close()
 
 
@@ -175,7 +187,13 @@ def _close(opened: Shared) -> None:
 def _open(folder: str, database_url: str) -> Shared:
     workspace = Workspace.open(folder or None, database_url=database_url or None)
     transfers = Transfers(workspace.folder)
-    return Shared(workspace=workspace, jobs=JobRunner(), first_sweep=FirstSweep(), transfers=transfers)
+    return Shared(
+        workspace=workspace,
+        jobs=JobRunner(),
+        job_records=JobRecords(workspace),
+        first_sweep=FirstSweep(),
+        transfers=transfers,
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.charts import VERDICTS
+from engine.spreadsheets import csv_text
 from engine.tradeoff import points_table, sweep_json
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def downloads(run: Run, result: SweepResult, summary: SweepSummary) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "CSV",
-            lambda: points_table(summary).to_csv(index=False),
+            lambda: csv_text(points_table(summary)),
             file_name=f"dimshift-{run.id}.csv",
             mime="text/csv",
             icon=":material/download:",

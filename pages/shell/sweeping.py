@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.embeddings.samples import sample_sets
 from engine.progress import stop_if
 from engine.tradeoff import save_sweep
 from engine.tradeoff.distributed import can_be_shared, sweeper
+from engine.workspace import JobNote
 from pages.shell import services, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from engine.embeddings import EmbeddingSet, Metric, Recipe
     from engine.progress import Cancelled, Progress
@@ -76,6 +77,27 @@ def sources() -> dict[str, Source]:
 def first_request() -> SweepRequest:
     """Return the sweep that an empty workspace begins with: the first bundled set, as it is."""
     return SweepRequest(source=next(source for source in sources().values() if source.key.startswith(_SAMPLE)))
+
+
+def note_of(request: SweepRequest) -> JobNote:
+    """Return what is kept about a sweep while it runs; it names no set that only this tab has."""
+    key, name = request.source.key, request.source.name
+    held = state.held_set()
+    if key == HELD and held is not None:
+        titles = {info.title: _SAMPLE + info.key for info in sample_sets()}
+        key = titles.get(name, "") if held.place == "bundled" else held.embedding_set.sha256
+        name = "a set that was not kept" if held.place == "tab" else name
+    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(request).items()}
+    return JobNote(label=f"Sweep of {name}", purpose="sweep", request={**fields, "source": key})
+
+
+def request_again(fields: Mapping[str, Any]) -> SweepRequest | None:
+    """Return the sweep that `note_of` wrote down; None when its set is not to be had any more, or never was kept."""
+    source = sources().get(str(fields["source"]))
+    if source is None:
+        return None
+    listed = {name: None if fields[name] is None else tuple(fields[name]) for name in ("dims", "ks")}
+    return SweepRequest(**{**fields, **listed, "source": source})
 
 
 def scheduler() -> str | None:

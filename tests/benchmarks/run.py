@@ -100,8 +100,10 @@ def _scale_rows(results: dict) -> list[tuple[str, str, str]]:
     return [
         (f"Sweep, latency, diagnosis and migration of a memory-mapped {shape}: largest memory of its own",
          f"{peak:,.0f} MiB", f"{large['limit_gib']:.0f} GiB, enforced"),
-        (f"The sweep on {cluster['workers']} Dask workers of one machine over one process, ids and scores equal",
-         f"{cluster['cluster_over_process']:.2f} ×", "none set"),
+        ("Cost model of a sweep on a cluster: off by at most, at three sizes it was not fitted to",
+         f"{cluster['model_off_by']:.2f} ×", "1.5 ×"),
+        ("Memory of a worker there, over what the model allows it",
+         f"{cluster['memory_over_estimate']:.2f} ×", "1 ×"),
     ]  # fmt: skip
 
 

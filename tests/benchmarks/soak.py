@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 N_SESSIONS = 20
 _CLOCKED = "DIMSHIFT_SOAK_CLOCK"
 _TTL_S = 5
-_STEP_MS = 90_000
+_STEP_MS = 60_000
 _PAUSE_S = 1.0
 _PAGES = ("datasets", "sweep", "queries", "nesting", "serving", "compare", "flags", "rollout", "plan", "report")
 _ROW_ID = re.compile(r"\bs(\d\d)-(?:doc|query)-\d+")
@@ -128,7 +128,7 @@ async def _session(browser: Browser, url: str, number: int, until: float) -> See
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         page = await context.new_page()
-        page.on("pageerror", lambda error: seen.problems.append(f"script of {number}: {error}"))
+        page.on("pageerror", lambda error: seen.problems.append(f"script of {number} at {page.url}: {error}"))
         await _upload(page, url, number)
         while True:
             await _sweep(page, seen)
@@ -221,11 +221,11 @@ def soak(*, seconds: float | None = None, n_sessions: int = N_SESSIONS) -> dict:
         "n_sessions": n_sessions,
         "seconds": lasts,
         "n_reruns": len(pages),
-        "p50_rerun_s": float(np.percentile(pages, 50)),
-        "p95_rerun_s": float(np.percentile(pages, 95)),
-        "p95_poll_s": float(np.percentile(polls, 95)) if polls else 0.0,
+        "p50_rerun_s": _percentile(pages, 50),
+        "p95_rerun_s": _percentile(pages, 95),
+        "p95_poll_s": _percentile(polls, 95),
         "n_polls": len(polls),
-        "p95_drawn_s": float(np.percentile(drawn, 95)),
+        "p95_drawn_s": _percentile(drawn, 95),
         "n_sweeps": sum(one.n_sweeps for one in seen),
         "least_sweeps": min(one.n_sweeps for one in seen),
         "errors": [problem for one in (*warm, *seen) for problem in one.problems],
@@ -235,6 +235,10 @@ def soak(*, seconds: float | None = None, n_sessions: int = N_SESSIONS) -> dict:
         "memory_mib_peak": peak,
         "memory_mib_after": after,
     }
+
+
+def _percentile(seconds: list[float], percent: int) -> float | None:
+    return float(np.percentile(seconds, percent)) if seconds else None
 
 
 def _rested(url: str, process: psutil.Process) -> float:

@@ -10,6 +10,7 @@ import pytest
 from engine.embeddings.samples import synthetic
 from engine.tradeoff import save_sweep, sweep
 from engine.workspace import RoleList, Workspace
+from tests.browser.accessibility import clipped, drawn, findings
 from tests.browser.oidc_provider import CLIENT_ID, running_provider
 
 if TYPE_CHECKING:
@@ -154,3 +155,16 @@ def test_only_people_with_a_role_get_in_and_a_log_out_ends_every_tab(
     said = (company.workspace.parent / "log").read_text(encoding="utf-8")
     assert COOKIE_SECRET not in said
     assert provider.client_secret not in said
+
+
+def test_the_ways_in_keep_nobody_out(new_tab: Callable[..., Tab], company: Server) -> None:
+    """The page that asks to sign in and the page of people have no serious finding of axe-core and suit a phone."""
+    tab = new_tab(company, apart=True)
+    tab.open().key("log_in_").wait_for()
+    for is_inside in (False, True):
+        if is_inside:
+            sign_in(tab, "ada").open("/people").says("What each role may do")
+        assert findings(drawn(tab)) == []
+        tab.page.set_viewport_size({"width": 390, "height": 844})
+        assert clipped(drawn(tab)) == []
+        tab.page.set_viewport_size({"width": 1280, "height": 900})

@@ -70,6 +70,16 @@ def test_words_are_legible(mode: Mode, ground: str, ink: str) -> None:
 
 
 @pytest.mark.parametrize("mode", PALETTES)
+@pytest.mark.parametrize("ground", ["background", "surface"])
+def test_captions_are_legible(mode: Mode, ground: str) -> None:
+    """Streamlit writes captions in the text's colour at an opacity of 0.6: still 4.5:1 on page and panels."""
+    under, text = getattr(PALETTES[mode], ground), PALETTES[mode].text
+    parts = [(int(text[i : i + 2], 16), int(under[i : i + 2], 16)) for i in (1, 3, 5)]
+    seen = "#" + "".join(f"{round(0.6 * ink + 0.4 * paper):02x}" for ink, paper in parts)
+    assert contrast(seen, under) >= 4.5
+
+
+@pytest.mark.parametrize("mode", PALETTES)
 def test_white_is_legible_on_primary_buttons(mode: Mode) -> None:
     """Streamlit writes white on primary buttons: 4.5:1, and the button stands out from the page by 3:1."""
     colours = PALETTES[mode]

@@ -269,9 +269,9 @@ def test_another_store_sees_a_kill_within_its_refresh(workspace: Workspace, stor
         assert other.problem is None
 
 
-def test_a_kill_reaches_the_file_of_another_folder(tmp_path: Path) -> None:
+def test_a_kill_reaches_the_file_of_another_folder(tmp_path: Path, database_url: str | None) -> None:
     """Two hosts with a folder each on one database: a kill on one is in the other's flag file at its next look."""
-    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    url = database_url or f"sqlite:///{tmp_path / 'shared.db'}"
     with (
         Workspace.open(tmp_path / "here", database_url=url) as here,
         Workspace.open(tmp_path / "there", database_url=url) as there,
@@ -284,6 +284,7 @@ def test_a_kill_reaches_the_file_of_another_folder(tmp_path: Path) -> None:
         assert stores[1].problem is None
 
 
+@pytest.mark.sqlite
 def test_a_lost_database_leaves_the_last_known_flags(tmp_path: Path, flag: Flag) -> None:
     """When the database stops answering, evaluation goes on with what it knew and says what is wrong."""
     seconds = _Seconds()
@@ -304,6 +305,23 @@ def test_a_lost_database_leaves_the_last_known_flags(tmp_path: Path, flag: Flag)
         seconds.now = 4
         assert store.evaluate("ranker", "anna").value is True
         assert store.problem is None
+
+
+def test_a_server_that_lets_nobody_in_leaves_the_last_known_flags(tmp_path: Path, databases: Any, flag: Flag) -> None:
+    """The same on PostgreSQL: connections that are cut and refused are one problem, and later all is well again."""
+    seconds, url = _Seconds(), databases.new()
+    with Workspace.open(tmp_path / "w", database_url=url) as workspace:
+        store = FlagStore(workspace, refresh_s=1, clock=seconds)
+        _set(store, flag.with_percent(100))
+        databases.shut(url)
+        seconds.now = 2
+        assert store.evaluate("ranker", "anna").value is True
+        assert "must be reachable and healthy" in str(store.problem)
+        databases.open(url)
+        seconds.now = 4
+        assert store.evaluate("ranker", "anna").value is True
+        assert store.problem is None
+    databases.drop(url)
 
 
 def test_threads_share_a_store(workspace: Workspace, flag: Flag) -> None:

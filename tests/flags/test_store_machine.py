@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from engine.errors import ConflictError, FlagError
 from engine.flags import Flag, FlagStore
 from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEYS = st.sampled_from(["a", "b"])
 
@@ -26,10 +29,12 @@ def _flag(key: str) -> Flag:
 class FlagMachine(RuleBasedStateMachine):
     """A dict of percentages and one switch, and what clients must read in every moment."""
 
+    new_database: Callable[[], str | None]
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.mkdtemp()
-        self.workspace = Workspace.open(self.folder)
+        self.workspace = Workspace.open(self.folder, database_url=self.new_database())
         self.store = FlagStore(self.workspace, refresh_s=0)
         for flag in self.store.flags():
             self.store.remove(flag.key, expected_version=None, actor="anna")
@@ -126,6 +131,11 @@ class FlagMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
         assert checked.audit.is_intact
         assert checked.file_agrees
+
+
+@pytest.fixture(autouse=True)
+def _databases_of_the_machine(monkeypatch: pytest.MonkeyPatch, new_database: Callable[..., str | None]) -> None:
+    monkeypatch.setattr(FlagMachine, "new_database", staticmethod(new_database), raising=False)
 
 
 TestFlags = FlagMachine.TestCase

@@ -27,7 +27,7 @@ def _zip(members):
 
 
 def _beir():
-    """A BEIR corpus whose one text is 80 MiB of one letter."""
+    """Zip a BEIR corpus whose one text is 80 MiB of one letter."""
     corpus = b'{"_id": "d", "text": "' + b"x" * EXPANDED + b'"}\n'
     return "beir.zip", _zip({"corpus.jsonl": corpus, "queries.jsonl": b'{"_id": "q", "text": "a"}\n'})
 
@@ -39,7 +39,7 @@ def _npz():
 
 
 def _parquet():
-    """40,000 times one vector, which a dictionary keeps once."""
+    """Repeat one vector 40,000 times, which a dictionary keeps once."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -62,7 +62,7 @@ def _arrow():
 
 
 def _hdf5():
-    """A deflated dataset of 40 TiB that was never written."""
+    """Declare a deflated dataset of 40 TiB that was never written."""
     import h5py
 
     buffer = io.BytesIO()
@@ -72,11 +72,9 @@ def _hdf5():
 
 
 def _sparse_npz():
-    """A header that promises 40 TiB in a few bytes."""
+    """Zip a header that promises 40 TiB in a few bytes."""
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        buffer, {"descr": "<f4", "fortran_order": False, "shape": (1 << 36, 160)}
-    )
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (1 << 36, 160)})
     return "promise.npz", _zip({"corpus.npy": buffer.getvalue()})
 
 
@@ -106,12 +104,13 @@ def _parquet_log():
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("make", [_gzip_log, _parquet_log])
+@pytest.mark.parametrize("make", [pytest.param(_gzip_log, marks=pytest.mark.slow), _parquet_log])
 def test_a_log_that_expands_enormously_is_refused(make, judge):
     """A log of a few KiB is not read for minutes because it holds one row millions of times."""
     content = make()
     assert len(content) < 1 << 20
-    with judge.bounded_memory(MOST_MIB), pytest.raises(EngineError, match="at most 200 times its size"):
+    # The first log of a process also loads Arrow's CSV and compiled kernels, hence the wider bound.
+    with judge.bounded_memory(), pytest.raises(EngineError, match="at most 200 times its size"):
         read_log(io.BytesIO(content))
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from engine.commands.rollout_options import schedule_of, seconds_of, thresholds_of
-from engine.errors import FormatError, ParameterError, WorkspaceError
 from engine.embeddings.readers.source import Source
 from engine.embeddings.readers.trec import read_run
+from engine.errors import FormatError, ParameterError, WorkspaceError
 from engine.experiment.logs import log_columns, read_log
 from engine.flags.flagd_file import FlagFile
 from engine.flags.importing import parse_flagd

@@ -30,7 +30,7 @@ IDS = [f"d{row}" for row in range(6)]
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A format: the name that uploads have, valid files of it, and how many damaged ones each part of the suite reads."""
+    """A format: the name of its uploads, valid files of it, and how many damaged ones each part of the suite reads."""
 
     name: str
     seeds: Callable[[], list[bytes]]
@@ -171,7 +171,9 @@ TARGETS = {
     "zip": Target(name="a.zip", seeds=_zip, n_slow=2_500),
     "judgements": Target(name="r.tsv", seeds=_judgements, n_slow=2_500, role="qrels"),
     "no extension": Target(
-        name="a", seeds=lambda: [_npy(VECTORS), *_parquet(), *_bin("<f4")(), *_safetensors(), *_json_lines()], n_slow=1_000
+        name="a",
+        seeds=lambda: [_npy(VECTORS), *_parquet(), *_bin("<f4")(), *_safetensors(), *_json_lines()],
+        n_slow=1_000,
     ),
 }
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from engine.migration import IndexSpec, MigrationSettings, open_store
 from engine.migration.planning import _index_warnings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,7 @@ from engine.migration.planning import _index_warnings
 def test_an_index_larger_than_memory_is_warned_of(
     tmp_path: Path, target: str, index: IndexSpec | None, is_said: bool
 ) -> None:
-    """A plan says when an engine in this process cannot hold the index that it builds; servers have their own memory."""
+    """A plan says when an engine in this process cannot hold the index that it builds; a server has its own memory."""
     np.save(tmp_path / "few.npy", np.eye(4, dtype=np.float32))
     with open_store(f"file://{tmp_path}/few.npy", role="source") as source:
         info = source.describe()

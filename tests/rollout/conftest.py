@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ from engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 class Clock:
@@ -49,16 +49,25 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 def _new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a workspace with the standard flags, made once: a copy of it is quicker than another."""
-    folder = tmp_path_factory.mktemp("template") / "workspace"
-    with Workspace.open(folder, clock=Clock()) as opened:
-        FlagStore(opened)
+    _make(folder := tmp_path_factory.mktemp("template") / "workspace")
     return folder
 
 
+def _make(folder: Path) -> None:
+    with Workspace.open(folder, clock=Clock()) as opened:
+        FlagStore(opened)
+
+
 @pytest.fixture
-def workspace(_new_workspace: Path, tmp_path: Path, clock: Clock) -> Iterator[Workspace]:
+def workspace(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, database_url: str | None
+) -> Iterator[Workspace]:
     """Return a workspace without rollouts on the test's clock."""
-    folder = Path(shutil.copytree(_new_workspace, tmp_path / "workspace"))
+    folder = tmp_path / "workspace"
+    if database_url is None:
+        shutil.copytree(request.getfixturevalue("_new_workspace"), folder)
+    else:
+        _make(folder)
     with Workspace.open(folder, clock=clock) as opened:
         yield opened
 

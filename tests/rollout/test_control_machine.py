@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,9 @@ from engine.flags import FlagStore
 from engine.rollout import Observation, RolloutControl, Schedule
 from engine.workspace import Workspace
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 FLAGS = ("use_reduced_dims", "enable_new_index")
 KEYS = ("a", "b", "c")
 SCHEDULES = ("0:5,1:50,2:100", "0:20,12h:100", "0:100")
@@ -27,11 +31,15 @@ ONWARD = ("start", "advance", "resume", "complete")
 class ControlMachine(RuleBasedStateMachine):
     """Random steps through the database; a model keeps the last percentage of every rollout."""
 
+    new_database: Callable[[], str | None]
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.now = datetime(2026, 3, 1, tzinfo=UTC)
-        self.workspace = Workspace.open(Path(self.folder.name) / "workspace", clock=lambda: self.now)
+        self.workspace = Workspace.open(
+            Path(self.folder.name) / "workspace", database_url=self.new_database(), clock=lambda: self.now
+        )
         self.flags = FlagStore(self.workspace, refresh_s=0)
         self.control = RolloutControl(self.workspace, self.flags)
         self.percents: dict[str, float] = {}
@@ -176,6 +184,11 @@ class ControlMachine(RuleBasedStateMachine):
                     p99_low_ms=p99 * 0.98,
                     p99_high_ms=p99 * 1.02,
                 )
+
+
+@pytest.fixture(autouse=True)
+def _databases_of_the_machine(monkeypatch: pytest.MonkeyPatch, new_database: Callable[..., str | None]) -> None:
+    monkeypatch.setattr(ControlMachine, "new_database", staticmethod(new_database), raising=False)
 
 
 TestControlMachine = ControlMachine.TestCase

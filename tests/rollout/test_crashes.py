@@ -51,6 +51,7 @@ _ROUNDS = """
                         control.roll_back(status.rollout.key, actor="next", reason="left over", typed="roll back")
                 control.create(key, flag_key="use_reduced_dims", actor="w", schedule=Schedule.parse("0:5,1:50,2:100"))
                 control.start(key, actor="w")
+                os.write(ready, b"s")
                 time.sleep(0.002)
                 if turn % 2:
                     control.observe(key, tuple(observed(3.0)), actor="w")  # rolls back and opens an incident
@@ -62,7 +63,7 @@ _ROUNDS = """
                 control.complete(key, actor="w", override="x")
                 control.roll_back(key, actor="w", reason="again", typed="roll back")
 
-    for _ in range(n_rounds):
+    for number in range(n_rounds):
         reader, ready = os.pipe()
         child = os.fork()
         if child == 0:
@@ -72,6 +73,8 @@ _ROUNDS = """
                 os._exit(1)  # only a bug gets here
         os.close(ready)
         assert os.read(reader, 1) == b"x"
+        if number % 2:  # the others may die before their first rollout
+            assert os.read(reader, 1) == b"s"
         time.sleep(rng.uniform(0.0, 0.12))
         assert os.waitpid(child, os.WNOHANG) == (0, 0), "the worker ended by itself"
         os.kill(child, signal.SIGKILL)

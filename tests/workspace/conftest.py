@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from engine.workspace import Run, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from sqlalchemy import Executable
 
 
 class Clock:
@@ -67,6 +70,24 @@ def save(workspace: Workspace) -> Callable[..., Run]:
         return workspace.save_run(**{**parts, **given})
 
     return saved
+
+
+@pytest.fixture
+def tamper(workspace: Workspace) -> Callable[..., None]:
+    """Return a function that changes the database as somebody who first switches its triggers off."""
+
+    def tampered(*statements: str | Executable) -> None:
+        with workspace.writing() as session:
+            connection = session.connection()
+            if connection.dialect.name == "sqlite":
+                found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+                off = [f"DROP TRIGGER {name}" for name in found.scalars().all()]
+            else:
+                off = [f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in ("runs", "audit_events", "entries")]
+            for statement in (*off, *statements):
+                connection.execute(text(statement) if isinstance(statement, str) else statement)
+
+    return tampered
 
 
 @pytest.fixture

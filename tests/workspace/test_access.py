@@ -109,7 +109,7 @@ def test_steps_of_rollouts_and_states_of_migrations_are_classified() -> None:
 
 def test_everything_that_a_whole_path_writes_is_classified(told_workspace: Path) -> None:
     """The log of a workspace in which everything was done holds no event that the table does not know."""
-    with Workspace.open(told_workspace) as workspace:
+    with Workspace.open(told_workspace, database_url=f"sqlite:///{told_workspace / 'workspace.db'}") as workspace:
         events = workspace.audit(limit=100_000)
     assert len({event.kind for event in events}) >= 5
     assert {(event.kind, event.action) for event in events} <= set(LEAST_ROLES)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from engine.errors import ParameterError, WorkspaceError
 from engine.workspace import Run, Workspace
+from engine.workspace.models import RunRow
 
 if TYPE_CHECKING:
     import subprocess
@@ -106,7 +108,11 @@ class _Bomb:
 
 
 def test_pickles_are_never_loaded(
-    workspace: Workspace, save: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    save: Callable[..., Run],
+    tamper: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A pickle in place of an array is not run, even when the database was made to expect exactly that file."""
     monkeypatch.setenv("DIMSHIFT_TEST_BOMB", str(tmp_path / "exploded"))
@@ -114,11 +120,10 @@ def test_pickles_are_never_loaded(
     for content in ((tmp_path / "bomb.npy").read_bytes(), pickle.dumps(_Bomb())):
         run = save(arrays={"a": np.arange(10)})
         (workspace.folder / "runs" / run.id / "a.npy").write_bytes(content)
-        with workspace.writing() as session:
-            sql = session.connection().exec_driver_sql
-            sql("DROP TRIGGER IF EXISTS runs_refuse_update")
-            expected = (len(content), hashlib.sha256(content).hexdigest(), run.id)
-            sql("UPDATE runs SET files = json_set(files, '$[0].n_bytes', ?, '$[0].sha256', ?) WHERE id = ?", expected)
+        expected = {"n_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        with workspace.reading() as session:
+            [file] = session.get(RunRow, run.id).files
+        tamper(update(RunRow).where(RunRow.id == run.id).values(files=[{**file, **expected}]))
         with pytest.raises(WorkspaceError, match=r"a\.npy cannot be read"):
             workspace.arrays(run.id)
     assert not (tmp_path / "exploded").exists()

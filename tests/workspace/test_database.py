@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
 
 from engine.errors import WorkspaceError
 from engine.workspace import Run, Workspace, database
@@ -23,10 +24,6 @@ from engine.workspace.models import Base
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-
-
-def _sqlite(workspace: Workspace) -> sqlite3.Connection:
-    return sqlite3.connect(workspace.folder / "workspace.db")
 
 
 def test_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +46,7 @@ def test_workspace_keeps_itself_out_of_git(workspace: Workspace) -> None:
         assert not (Path(existing) / ".gitignore").exists()
 
 
+@pytest.mark.sqlite
 def test_sqlite_is_in_wal_mode_with_foreign_keys(workspace: Workspace) -> None:
     """The database file is in WAL mode, and every connection checks foreign keys and waits when it is busy."""
     with workspace.reading() as session:
@@ -57,7 +55,9 @@ def test_sqlite_is_in_wal_mode_with_foreign_keys(workspace: Workspace) -> None:
             for name in ("journal_mode", "foreign_keys", "busy_timeout")
         }
     assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 30_000}
-    assert _sqlite(workspace).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other = sqlite3.connect(workspace.folder / "workspace.db")
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other.close()
 
 
 def test_models_and_migrations_describe_the_same_tables(workspace: Workspace) -> None:
@@ -82,7 +82,8 @@ def test_opening_again_keeps_the_workspace(workspace: Workspace) -> None:
     """A second opening finds the same workspace and migrates nothing."""
     with Workspace.open(workspace.folder) as again:
         assert again.id == workspace.id
-    assert _sqlite(workspace).execute("SELECT count(*) FROM workspace").fetchone() == (1,)
+    with workspace.reading() as session:
+        assert session.connection().exec_driver_sql("SELECT count(*) FROM workspace").scalar() == 1
 
 
 def test_opening_a_migrated_workspace_needs_no_alembic(
@@ -111,7 +112,10 @@ def test_migrating_leaves_logging_alone(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_processes_open_a_new_workspace_at_once(
-    tmp_path: Path, start_python: Callable[..., subprocess.Popen[str]]
+    tmp_path: Path,
+    start_python: Callable[..., subprocess.Popen[str]],
+    new_database: Callable[..., str | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Four processes that open the same new folder at the same moment share one workspace and can all write."""
     code = """
@@ -124,6 +128,7 @@ def test_processes_open_a_new_workspace_at_once(
             workspace.save_run(kind="sweep", dataset={}, parameters={}, seed=0, summary={}, arrays={}, elapsed_s=0)
             print(workspace.id)
         """
+    monkeypatch.setenv("DIMSHIFT_DATABASE_URL", new_database(is_empty=True) or "")
     processes = [start_python(code, tmp_path / "new") for _ in range(4)]
     for process in processes:
         assert process.stdout is not None
@@ -141,14 +146,16 @@ def test_processes_open_a_new_workspace_at_once(
 
 def test_newer_workspace_is_refused(workspace: Workspace) -> None:
     """A workspace at a migration this version does not know is refused with both revisions, and left alone."""
+    with workspace.writing() as session:
+        session.connection().exec_driver_sql("UPDATE dimshift_version SET version_num = '9876'")
     workspace.close()
-    with _sqlite(workspace) as connection:
-        connection.execute("UPDATE dimshift_version SET version_num = '9876'")
     with pytest.raises(WorkspaceError, match=rf"newer Dimshift.*9876.*{database.HEAD}.*Upgrade Dimshift"):
         Workspace.open(workspace.folder)
-    assert _sqlite(workspace).execute("SELECT version_num FROM dimshift_version").fetchone() == ("9876",)
+    with workspace.reading() as session:
+        assert session.connection().exec_driver_sql("SELECT version_num FROM dimshift_version").scalar() == "9876"
 
 
+@pytest.mark.sqlite
 def test_database_of_another_application_is_refused(tmp_path: Path) -> None:
     """An SQLite file with somebody else's tables is refused and gets none of ours."""
     with sqlite3.connect(tmp_path / "workspace.db") as connection:
@@ -159,21 +166,23 @@ def test_database_of_another_application_is_refused(tmp_path: Path) -> None:
     assert tables == [("recipes",)]
 
 
-def test_failed_migration_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_failed_migration_leaves_nothing_behind(tmp_path: Path, new_database: Callable[..., str | None]) -> None:
     """When a migration cannot finish, none of its tables stay, so that the next opening can try again."""
-    folder = tmp_path / "new"
+    folder, url = tmp_path / "new", new_database(is_empty=True)
     folder.mkdir()
-    with sqlite3.connect(folder / "workspace.db") as connection:
-        connection.execute("CREATE VIEW datasets AS SELECT 1")  # a view is no table: only the migration runs into it
-    with pytest.raises(WorkspaceError):
-        Workspace.open(folder)
-    connection = sqlite3.connect(folder / "workspace.db")
-    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("datasets",)]
-    with connection:
-        connection.execute("DROP VIEW datasets")
-    Workspace.open(folder).close()
+    engine = create_engine(database.database_url(url, folder))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE VIEW datasets AS SELECT 1"))  # no table: only the migration runs into it
+    with pytest.raises(WorkspaceError, match="datasets.* already exists"):
+        Workspace.open(folder, database_url=url)
+    with engine.begin() as connection:
+        assert inspect(connection).get_table_names() == []
+        connection.execute(text("DROP VIEW datasets"))
+    engine.dispose()
+    Workspace.open(folder, database_url=url).close()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("content", [b"not a database, " * 300, b"SQLite format 3\0" + b"\xff" * 4096])
 def test_damaged_database_is_refused(tmp_path: Path, content: bytes) -> None:
     """Garbage in place of the database is one sentence with a hint, and stays on disk for whoever wants to save it."""
@@ -183,6 +192,7 @@ def test_damaged_database_is_refused(tmp_path: Path, content: bytes) -> None:
     assert (tmp_path / "workspace.db").read_bytes() == content
 
 
+@pytest.mark.sqlite
 def test_truncated_database_is_refused(workspace: Workspace) -> None:
     """A database cut off in the middle is one sentence, whether it shows on opening or on reading."""
     workspace.close()
@@ -209,6 +219,7 @@ def test_unusable_folder_names_are_refused() -> None:
             Workspace.open(folder)
 
 
+@pytest.mark.sqlite
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are POSIX's")
 def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
     """A folder where nothing may be written is one sentence, for a new and for an existing workspace."""
@@ -230,6 +241,7 @@ def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
             (tmp_path / "existing").chmod(0o700)
 
 
+@pytest.mark.sqlite
 def test_locked_database_is_one_sentence(workspace: Workspace, save: Callable[..., Run]) -> None:
     """While another process holds the write lock for too long, saving says so and reading goes on."""
     holder = sqlite3.connect(workspace.folder / "workspace.db", isolation_level=None)

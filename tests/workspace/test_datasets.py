@@ -248,7 +248,7 @@ def test_hostile_names_are_stored_as_text(workspace: Workspace) -> None:
     """A name with path parts, markup, control characters or half a surrogate pair is kept readable and harmless."""
     name = "../../etc\x00/<script>\u202eevil\ud800" + "x" * 500
     stored = workspace.save_dataset(replace(_full_set(), name=name))
-    assert stored.name.startswith("../../etc /<script> evil?x")
+    assert stored.name.startswith("../../etc /<script> evil\ufffdx")
     assert len(stored.name) == 200
     assert workspace.datasets() == (stored,)
     [folder] = workspace.folder.glob("datasets/*")

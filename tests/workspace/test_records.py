@@ -177,6 +177,21 @@ def test_what_cannot_be_kept_is_refused(workspace: Workspace, given: dict[str, A
     assert workspace.audit_head() == 0
 
 
+@pytest.mark.parametrize("asked", ["a\0b", "half \ud800", "x" * 10_000])
+def test_names_that_cannot_be_there_find_nothing(workspace: Workspace, asked: str) -> None:
+    """What a URL or a shell asks for may be no text of a database: it is not found, and that is no failure."""
+    _put(workspace)
+    with workspace.recording() as ledger:
+        assert (ledger.get("thing", asked), ledger.get(asked, "a"), ledger.all(asked)) == (None, None, ())
+        assert (ledger.entries(asked), ledger.events("thing", asked), ledger.last_change(asked, "a")) == ((), (), None)
+        with pytest.raises(ParameterError, match="printable"):
+            ledger.append("series", asked, {}, at=MOMENT)
+    assert workspace.audit(kind=asked) == workspace.audit(kind=["other", asked]) == workspace.audit(key=asked) == ()
+    assert workspace.runs(kind=asked) == workspace.runs(dataset_sha256=asked) == ()
+    with pytest.raises(ParameterError, match="printable"):
+        _put(workspace, "\x01")  # stands for them, so nothing may have it
+
+
 def test_a_view_changes_nothing(workspace: Workspace) -> None:
     """Inside records() every method that would change something is refused."""
     with workspace.records() as ledger:
@@ -190,11 +205,12 @@ def test_a_view_changes_nothing(workspace: Workspace) -> None:
                 change()
 
 
-def test_an_old_workspace_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_an_old_workspace_is_brought_up_to_date(tmp_path: Path, new_database: Callable[..., str | None]) -> None:
     """A workspace of the first migration opens, keeps its id, its runs and their triggers, and has an empty log."""
     config = Config()
     config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
-    engine = create_engine(f"sqlite:///{tmp_path / 'workspace.db'}")
+    url = new_database(is_empty=True)
+    engine = create_engine(database.database_url(url, tmp_path))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
@@ -204,7 +220,7 @@ def test_an_old_workspace_is_brought_up_to_date(tmp_path: Path) -> None:
             "'{}', '{}', 0, '{}', '{}', '[]', 1.0)"
         )
     engine.dispose()
-    with Workspace.open(tmp_path) as workspace:
+    with Workspace.open(tmp_path, database_url=url) as workspace:
         assert workspace.id == before
         assert [(run.id, run.created_by) for run in workspace.runs()] == [("20261122-153012-1f0c9a2e", "")]
         assert (workspace.audit_head(), workspace.check_audit().is_intact) == (0, True)
@@ -244,10 +260,12 @@ def test_changes_of_several_processes_are_all_in_the_chain(
 class LedgerMachine(RuleBasedStateMachine):
     """Random changes against a plain dict of bodies and a list of what happened."""
 
+    new_database: Callable[[], str | None]
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.mkdtemp()
-        self.workspace = Workspace.open(self.folder)
+        self.workspace = Workspace.open(self.folder, database_url=self.new_database())
         self.bodies: dict[str, Any] = {}
         self.versions: dict[str, int] = {}
         self.events: list[tuple[str, Any, Any]] = []
@@ -292,6 +310,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.workspace.close()
         shutil.rmtree(self.folder)
         assert (check.is_intact, check.n_events) == (True, len(self.events))
+
+
+@pytest.fixture(autouse=True)
+def _databases_of_the_machine(monkeypatch: pytest.MonkeyPatch, new_database: Callable[..., str | None]) -> None:
+    monkeypatch.setattr(LedgerMachine, "new_database", staticmethod(new_database), raising=False)
 
 
 TestLedger = LedgerMachine.TestCase

@@ -49,9 +49,7 @@ def component_bytes(kind: Any) -> int:
     return int(kind.value_type.bit_width) // 8
 
 
-def matrix_of(
-    name: str, column: Any, options: ReadOptions, *, first_row: int, packed: int | None = None
-) -> Vectors:
+def matrix_of(name: str, column: Any, options: ReadOptions, *, first_row: int, packed: int | None = None) -> Vectors:
     """Return the vectors of an Arrow array as (n, d); `first_row` is its place in the table, for messages.
 
     A dictionary may expand as far as `options` allow for `packed` bytes, the size of its file.

@@ -118,6 +118,15 @@ class StoreSecrets:
         )
 
 
+KIND_NAMES: Mapping[StoreKind, str] = {
+    "pgvector": "PostgreSQL",
+    "lancedb": "LanceDB",
+    "qdrant": "Qdrant",
+    "files": "a file",
+}
+"""What people call the databases."""
+
+
 def parse_url(url: str) -> StoreUrl:
     """Return the parts of a store's URL.
 
@@ -162,6 +171,15 @@ def shown(url: str) -> str:
         return "(not a store's URL)"
 
 
+def store_name(url: str) -> str:
+    """Return the table that a URL names and the kind of its database, for people."""
+    try:
+        parsed = parse_url(url)
+    except ParameterError:
+        return "a table of an unknown kind"
+    return f"{parsed.table} in {KIND_NAMES[parsed.kind]}"
+
+
 def open_store(
     url: str | StoreUrl,
     *,
@@ -174,8 +192,8 @@ def open_store(
     """Return the store that `url` names; nothing is connected or read yet.
 
     `secrets` are taken from the environment for `role` when they are not given; a password within the URL goes first.
-    With `data_root`, files and folders must lie below it; with `limits`, hosts and paths must be among theirs. `timeout_s` limits single reads, writes and searches; not
-    counts and index builds.
+    With `data_root`, files and folders must lie below it; with `limits`, hosts and paths must be among
+    theirs. `timeout_s` limits single reads, writes and searches; not counts and index builds.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import WorkspaceError
-from engine.migration.job import Owner
+from engine.workspace.processes import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Collection

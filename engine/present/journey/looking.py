@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.migration.job import Owner
 from engine.present.journey.evidence import read_evidence
 from engine.present.journey.measured import data_step, decision_headline, decision_step, sweep_step
 from engine.present.journey.results import BEHIND, SIMULATED, Action, Alert, Journey, Step
 from engine.present.journey.shipped import ab_step, done_step, move_step, rollout_step
+from engine.workspace.processes import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -52,10 +52,10 @@ def _reach(plan: Plan) -> str:
 
 def _dates(before: Plan, after: Plan) -> Iterator[_Pair]:
     yield "dates", "End of the plan", _end(before), _end(after)
-    yield "A/B test", "Length", days_text(before.ab_test.days), days_text(after.ab_test.days)
-    yield "A/B test", "Users", f"{before.ab_test.n_users:,}", f"{after.ab_test.n_users:,}"
-    yield "A/B test", "Margin", percent(before.ab_test.margin), percent(after.ab_test.margin)
-    yield "A/B test", "Power", percent(before.ab_test.power), percent(after.ab_test.power)
+    yield "A/B test", "Length of the A/B test", days_text(before.ab_test.days), days_text(after.ab_test.days)
+    yield "A/B test", "Users of the A/B test", f"{before.ab_test.n_users:,}", f"{after.ab_test.n_users:,}"
+    yield "A/B test", "Margin of the A/B test", percent(before.ab_test.margin), percent(after.ab_test.margin)
+    yield "A/B test", "Power of the A/B test", percent(before.ab_test.power), percent(after.ab_test.power)
     olds, news = ({step.key: step for step in plan.steps} for plan in (before, after))
     for key in dict.fromkeys([*news, *olds]):
         old, new = olds.get(key), news.get(key)
@@ -63,7 +63,7 @@ def _dates(before: Plan, after: Plan) -> Iterator[_Pair]:
         if shown is not None:
             yield "dates", shown.title, _when(old, before), _when(new, after)
             if old is not None and new is not None:
-                yield "owners", shown.title, old.owner or _NONE, new.owner or _NONE
+                yield "owners", f"Owner of {shown.title}", old.owner or _NONE, new.owner or _NONE
 
 
 def _end(plan: Plan) -> str:

@@ -314,12 +314,8 @@ def _check_lengths(lengths: dict[str, float]) -> None:
 def _check_owners(owners: dict[str, str]) -> None:
     _check_edits(owners, "owners")
     for name in owners.values():
-        if not isinstance(name, str) or printable(name, longest=LONGEST_OWNER) != name or "\ufffd" in name:
+        if not isinstance(name, str) or printable(name, longest=LONGEST_OWNER) != name:
             raise ParameterError(
                 f"an owner is one line of at most {LONGEST_OWNER} printable characters without spaces around",
                 found=name,
             )
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise ParameterError("an owner must be whole characters", found=ascii(name)) from None

@@ -61,9 +61,7 @@ def plan_triggers(inputs: PlanInputs) -> tuple[Trigger, ...]:
     for metric in METRICS:
         limit = thresholds.limit(metric)
         if limit.alert is not None:
-            action = (
-                "Pause the rollout and look" if limit.severity == "critical" else "Warn; the rollout goes on by hand"
-            )
+            action = "Pause the rollout and look" if limit.severity == "critical" else "Warn; nothing stops by itself"
             found.append(
                 Trigger(
                     metric=METRIC_NAMES[metric],

@@ -68,10 +68,10 @@ table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tab
 th, td { text-align: left; padding: .42em 1.1em .42em 0; border-bottom: 1px solid var(--line); vertical-align: top;
   overflow-wrap: normal; }
 th { color: var(--muted); font-weight: 600; vertical-align: bottom; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; }
 td.number + td:not(.number), th.number + th:not(.number) { padding-left: 1.1em; }
-td { white-space: nowrap; }
-td.data, td.words { white-space: normal; min-width: 6em; max-width: 26em; overflow-wrap: anywhere; }
+td { white-space: nowrap; } th.number { min-width: 5.5em; }
+td.data, td.words { white-space: normal; min-width: 8.5em; max-width: 26em; overflow-wrap: anywhere; }
 td.words { min-width: 15em; }
 td .range { display: block; color: var(--muted); font-size: .93em; }
 footer { margin-top: 4em; padding-top: 1.2em; border-top: 1px solid var(--line); }
@@ -90,7 +90,7 @@ code { font-size: .9em; overflow-wrap: anywhere; }
   h2, h3, h4, figcaption { break-after: avoid; }
   figure, .card, .statement, tr { break-inside: avoid; }
   .scroll { overflow: visible; } table { font-size: 8pt; min-width: 0; } th, td { padding-right: .7em; }
-  td, td.number, th.number { white-space: normal; } td.data, td.words { min-width: 5em; }
+  td { white-space: normal; } th.number { min-width: 0; } td.data, td.words { min-width: 5em; }
   .cards { grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); }
 }
 """

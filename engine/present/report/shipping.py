@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from engine.present.report.blocks import Block, Form
     from engine.present.report.sources import Experiment, Moved, Ramp, Sources
     from engine.rollout import Incident
+    from engine.rollout.series import LookPoint
     from engine.rollout.thresholds import Metric
 
 _STEPS_SHOWN = 30
 _INCIDENTS_TOLD = 5
+_MOST_LOOKS = 160  # drawn of a rollout: thousands, of windows of an hour, would outgrow the file
+_ALARMED = {"warning", "critical", "roll back"}
 
 
 def experiments(sources: Sources) -> tuple[Block, ...]:
@@ -209,8 +212,12 @@ def _ramp(one: Ramp, number: int) -> Iterable[Block]:
         description=rollout_charts.describe_timeline(status),
         draw=lambda colours: rollout_charts.timeline_chart(status, one.history, colours=colours),
     )
-    for metric in METRICS if one.looks else ():
-        yield _seen(one, metric)
+    drawn = drawn_looks(one.looks)
+    for metric in METRICS if drawn else ():
+        yield _seen(one, drawn, metric)
+    if len(drawn) < len(one.looks):
+        thinned = f"Of {len(one.looks):,} looks of the monitor {len(drawn):,} are drawn, those with an alert first."
+        yield Words(text=thinned, tone="note")
     yield _steps(one, number)
     yield Words(
         text="Replayed from the audit log, step by step, the rollout ends in the very state that is kept."
@@ -226,11 +233,28 @@ def _owner(owner: str) -> str:
     return f"Owner: {owner}" if owner else ""
 
 
-def _seen(one: Ramp, metric: Metric) -> Chart:
+def drawn_looks(looks: Sequence[LookPoint], *, most: int = _MOST_LOOKS) -> tuple[LookPoint, ...]:
+    """Return at most `most` looks in order of time: the last one, those with an alert, and of the rest evenly."""
+    if len(looks) <= most:
+        return tuple(looks)
+    alarmed = [place for place, look in enumerate(looks) if any(one.status in _ALARMED for one in look.readings)]
+    kept = {len(looks) - 1, *_evenly(alarmed, most - 1)}
+    others = [place for place in range(len(looks)) if place not in kept]
+    kept.update(_evenly(others, most - len(kept)))
+    return tuple(look for place, look in enumerate(looks) if place in kept)
+
+
+def _evenly(places: Sequence[int], n: int) -> list[int]:
+    if len(places) <= n:
+        return list(places)
+    return [places[(step * len(places)) // n] for step in range(n)]
+
+
+def _seen(one: Ramp, drawn: Sequence[LookPoint], metric: Metric) -> Chart:
     return Chart(
         title=f"{as_start(METRIC_NAMES[metric])}, day by day",
         description=metric_charts.describe_metric(one.looks, metric),
-        draw=lambda colours: metric_charts.metric_chart(one.looks, metric, colours=colours, labels=one.labels),
+        draw=lambda colours: metric_charts.metric_chart(drawn, metric, colours=colours, labels=one.labels),
     )
 
 

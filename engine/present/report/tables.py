@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from engine.errors import ParameterError
-from engine.experiment.event_files import defused
 from engine.present.report.wording import LONGEST_KEPT, harmless
+from engine.spreadsheets import defused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

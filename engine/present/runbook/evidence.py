@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from engine.experiment.wording import as_start
+from engine.migration.stores.urls import store_name
 from engine.present.runbook.checks import Evidence
 from engine.present.runbook.preflighting import settings_sha256
 from engine.present.runbook.rehearsing import too_slow
@@ -54,11 +55,11 @@ def _backup(situation: Situation) -> Evidence:
             return Evidence(finding="outdated", sentence=found.sentence, at=at, by=by)
         return Evidence(finding="fails" if found.shortfall else "holds", sentence=found.sentence, at=at, by=by)
     if report is None:
-        return Evidence(finding="nothing", sentence=f"The source {job.source} has not been counted yet.")
+        return Evidence(finding="nothing", sentence=f"The source {store_name(job.source)} has not been counted yet.")
     source, rows = report.source, report.validation.n_source
     sentence = (
-        f"The source {source.url} held {rows:,} rows of {source.dim or 0:,} dims when the migration was validated; it "
-        "has not been counted since."
+        f"The source {store_name(source.url)} held {rows:,} rows of {source.dim or 0:,} dims when the migration was "
+        "validated; it has not been counted since."
     )
     return Evidence(finding="holds" if rows else "fails", sentence=sentence, at=_moment(report.ended))
 

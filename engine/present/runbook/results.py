@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.errors import WorkspaceError
+from engine.migration.stores.urls import store_name
 
 if TYPE_CHECKING:
     from engine.workspace import JsonValue
@@ -82,7 +83,7 @@ class SourceCount:
         """The count in one sentence."""
         if self.problem:
             return f"The source could not be counted: {self.problem}"
-        held = f"The source {self.source} holds {_rows(self.n_rows)} of {self.dim or 0:,} dims"
+        held = f"The source {store_name(self.source)} holds {_rows(self.n_rows)} of {self.dim or 0:,} dims"
         return f"{held}, but {self.shortfall}." if self.shortfall else f"{held}: the full vectors are there."
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.experiment.wording import as_start
 from engine.migration.cut_over import CUT_BACK_WORD
+from engine.migration.stores.urls import store_name
 from engine.present.runbook.results import seconds
 from engine.rollout import ROLL_BACK_WORD, RolloutState, Thresholds
 from engine.rollout.monitor_sentences import percent
@@ -170,13 +171,13 @@ def _vectors(situation: Situation) -> Step:
     if job is None:
         text = "No migration is in this workspace: the full vectors are where they always were."
         return _step(title, text, (), page="migration", state="not needed")
-    text = f"The source {job.source} has not been counted yet."
+    text = f"The source {store_name(job.source)} has not been counted yet."
     if count is not None and count.result.migration == job.id:
         text = f"{count.result.sentence} Counted on {count.at:%Y-%m-%d %H:%M} UTC."
     elif report is not None:
         text = (
-            f"The source {job.source} held {report.validation.n_source:,} rows when the migration was validated, on "
-            f"{report.ended[:10]}."
+            f"The source {store_name(job.source)} held {report.validation.n_source:,} rows when the migration was "
+            f"validated, on {report.ended[:10]}."
         )
     text += " Nothing has to be copied back while they are there; keep them until the rollout has completed."
     return _step(title, text, ("dimshift runbook count",), page="migration")

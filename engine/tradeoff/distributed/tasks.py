@@ -128,6 +128,23 @@ def worker_facts() -> WorkerFacts:
     )
 
 
+def asked_to_stop() -> Cancelled:
+    """Return what tells that the scheduler no longer wants the running task: its client cancelled it, or is gone."""
+    from distributed import get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:  # no task: called directly
+        return never_cancelled
+    key = worker.get_current_task()
+
+    def is_unwanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
+    return is_unwanted
+
+
 def _score(question: Question, start: int, stop: int) -> Scored:
     digests: list[bytes] = []
     threads: list[int] = []
@@ -152,7 +169,7 @@ def _score(question: Question, start: int, stop: int) -> Scored:
         first_row=start,
         n_threads=1,
         cut_for_threads=question.cut_for_threads,
-        cancelled=_asked_to_stop(),
+        cancelled=asked_to_stop(),
     )
     return Scored(best=best, digests=b"".join(digests), blas_threads=threads[0])
 
@@ -161,20 +178,3 @@ def _tile_digests(block: Vectors) -> Iterator[bytes]:
     """Yield the sha256 of every tile as float32: the same however rows are cut into parts and stored in them."""
     for first in range(0, len(block), TILE_ROWS):
         yield hashlib.sha256(as_float32(block[first : first + TILE_ROWS]).data).digest()
-
-
-def _asked_to_stop() -> Cancelled:
-    """Return what tells that the scheduler no longer wants the running task: its client cancelled it, or is gone."""
-    from distributed import get_worker
-
-    try:
-        worker = get_worker()
-    except ValueError:  # no task: called directly
-        return never_cancelled
-    key = worker.get_current_task()
-
-    def is_unwanted() -> bool:
-        task = worker.state.tasks.get(key)
-        return task is None or task.state == "cancelled"
-
-    return is_unwanted

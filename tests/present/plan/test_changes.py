@@ -42,7 +42,7 @@ def test_a_shorter_schedule_moves_everything_behind_it(make_evidence: MakeEviden
     assert "Jun 2026" in before
     assert "Apr 2026" in after
     assert found["inputs", "Appetite for risk"] == ("balanced", "bold")
-    assert found["A/B test", "Margin"] == ("5 %", "7.5 %")
+    assert found["A/B test", "Margin of the A/B test"] == ("5 %", "7.5 %")
     assert ("dates", "Cut over") in found
     assert ("dates", "Prepare") not in found
 
@@ -61,4 +61,4 @@ def test_an_owner_is_a_change(make_evidence: MakeEvidence) -> None:
     """Naming an owner shows as that and nothing else."""
     plan = make_plan(INPUTS, evidence=make_evidence())
     named = make_plan(replace(INPUTS, owners={"copy": "Ada"}), evidence=make_evidence())
-    assert moved(plan, named) == {("owners", "Copy at 768 dims"): ("none", "Ada")}
+    assert moved(plan, named) == {("owners", "Owner of Copy at 768 dims"): ("none", "Ada")}

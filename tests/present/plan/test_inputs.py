@@ -96,7 +96,7 @@ def test_each_appetite_says_everything_that_it_changes() -> None:
         ({"lengths": {"<script>": 1.0}}, "a step is named by lower-case letters"),
         ({"owners": {"copy": "x" * 81}}, "an owner is one line of at most 80 printable characters"),
         ({"owners": {"copy": "Ada\nLovelace"}}, "an owner is one line"),
-        ({"owners": {"copy": "\ud800"}}, "an owner must be whole characters"),
+        ({"owners": {"copy": "\ud800"}}, "an owner is one line"),
         ({"owners": {f"step-{n}": "Ada" for n in range(301)}}, "owners are given by step, for 300 steps at most"),
     ],
 )

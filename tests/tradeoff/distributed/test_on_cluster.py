@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -129,6 +130,38 @@ def test_progress_rises_and_cancel_stops(on_disk, scheduler: str) -> None:
     assert shares == sorted(shares)
     assert shares[-1] < 1
     _assert_equal(sweep_on_cluster(on_disk.load(), DIMS, KS, scheduler=scheduler), expected)
+
+
+def test_a_task_under_way_learns_that_nobody_wants_it(scheduler: str, tmp_path: Path) -> None:
+    """What asks whether to stop says no while the task is wanted, and yes once its client lets go of it."""
+    from distributed import Client
+
+    def spin(folder: Path) -> None:
+        import time
+
+        from engine.tradeoff.distributed.tasks import asked_to_stop
+
+        is_unwanted = asked_to_stop()
+        (folder / "began").write_text(str(is_unwanted()))
+        deadline = time.monotonic() + 20
+        while not is_unwanted() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        (folder / "ended").write_text(str(is_unwanted()))
+
+    with Client(scheduler, set_as_default=False) as client:
+        future = client.submit(spin, tmp_path, pure=False)
+        assert _text_of(tmp_path / "began") == "False"
+        future.release()
+        assert _text_of(tmp_path / "ended") == "True"
+
+
+def _text_of(path: Path) -> str:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if path.is_file() and (text := path.read_text()):
+            return text
+        time.sleep(0.02)
+    raise AssertionError(f"{path.name} never came")
 
 
 def test_vectors_in_memory_are_no_file_to_share(on_disk, scheduler: str) -> None:
