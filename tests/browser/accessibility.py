@@ -88,22 +88,19 @@ _START_OF_WALK = """() => {
         const key = one.closest('[class*=st-key-]')?.className.match(/st-key-(\\S+)/)[1];
         return `${one.tagName} ${one.getAttribute('role') ?? ''} "${one.ariaLabel ?? one.innerText}" in ${key}`;
     };
-    window.walk = {reached: new Set(), names: new Set(), unmarked: [], last: null, lit: ''};
+    window.walk = {reached: new Set(), names: new Set(), unmarked: [], last: null};
     document.activeElement?.blur();
+    const kinds = 'button, a[href], input, textarea, select, [tabindex]';
+    const unlit = new Map([...document.querySelectorAll(kinds)].map(one => [one, rings(one)]));
     window.walkStep = () => {
         const {walk} = window, now = document.activeElement;
-        // The cells of a table are painted, and so is the mark of the chosen one.
-        const isPainted = walk.last?.tagName === 'CANVAS';
-        if (walk.last?.isConnected && !isPainted && rings(walk.last) === walk.lit) {
-            walk.unmarked.push(named(walk.last));
-        }
-        if (now === walk.last) return false;  // a table, whose cells Tab goes through one by one
         walk.last = null;
         // Past the last control, or where a part of the page was drawn anew under the focus: Tab goes on from there.
         if (now === document.body) return false;
         if (walk.reached.has(now)) return true;
         walk.last = now;
-        walk.lit = rings(now);
+        // The cells of a table are painted, and so is the mark of the chosen one.
+        if (now.tagName !== 'CANVAS' && unlit.get(now) === rings(now)) walk.unmarked.push(named(now));
         walk.reached.add(now);
         walk.names.add(named(now));
         return false;
