@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from engine.flags import FlagStore, KillState
 
-_POLL_S = 1.0
+_POLL_S = 3.0
 _FLAGS = "flags"
 _PAGE_OF = {"roll back": "rollout", "tick": "runbook", "rehearse": "runbook"}
 _LABEL = ":red[**Kill switch**]"

@@ -18,6 +18,7 @@ from streamlit.web.cli import main
 
 from engine.errors import EngineError
 from pages.shell.addresses import WITHOUT_LOGIN, check_address
+from pages.shell.late_messages import keep_late_messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,5 +61,6 @@ if __name__ == "__main__":
     except EngineError as error:
         sys.exit(f"dimshift: {error}")
     PagesManager.uses_pages_directory = False
+    keep_late_messages()
     sys.argv = ["streamlit", "run", "app.py", *sys.argv[1:]]
     main()

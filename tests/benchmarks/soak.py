@@ -126,8 +126,8 @@ async def _session(browser: Browser, url: str, number: int, until: float) -> See
     """Upload a set of one's own, sweep it, and click through the pages until the time has come; at least one round."""
     seen = Seen(number=number)
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await context.new_page()
     try:
-        page = await context.new_page()
         page.on("pageerror", lambda error: seen.problems.append(f"script of {number} at {page.url}: {error}"))
         await _upload(page, url, number)
         while True:
@@ -140,7 +140,9 @@ async def _session(browser: Browser, url: str, number: int, until: float) -> See
                 if time.monotonic() > until and seen.n_sweeps:
                     return seen
     except Exception as error:  # noqa: BLE001  # one session that fails is counted, and the others go on
-        seen.problems.append(f"session {number}: {type(error).__name__}: {str(error)[:300]}")
+        words = " ".join((await page.locator("body").inner_text()).split())
+        problem = f"session {number}: {type(error).__name__}: {str(error)[:300]}"
+        seen.problems.append(f"{problem} at {page.url}, which shows {words[-400:]}")
         return seen
     finally:
         await context.close()

@@ -39,7 +39,7 @@ EXEMPT_IN_DARK = (
     ),
     Exempt(
         rule="color-contrast",
-        selector="[data-testid=stSliderThumbValue], [data-testid=stSlider] [data-testid=stMarkdownContainer]",
+        selector="[data-testid=stSlider] [data-testid=stMarkdownContainer]:not([data-testid=stWidgetLabel] *)",
         reason="as above: the value over a slider's thumb is written in primaryColor",
     ),
 )
@@ -94,6 +94,7 @@ _START_OF_WALK = """() => {
     const unlit = new Map([...document.querySelectorAll(kinds)].map(one => [one, rings(one)]));
     window.walkStep = () => {
         const {walk} = window, now = document.activeElement;
+        if (now === walk.last) return false;  // a table, whose cells Tab goes through one by one
         walk.last = null;
         // Past the last control, or where a part of the page was drawn anew under the focus: Tab goes on from there.
         if (now === document.body) return false;

@@ -24,6 +24,14 @@ WALKED = {"flags"}
 """What is walked through with the keyboard in the usual run; the other pages are in the slow one."""
 
 
+SPOIL = """() => {
+    document.querySelector('.st-key-target_chart [role=figure]').removeAttribute('aria-label');
+    document.querySelector('.st-key-kill_switch button').tabIndex = -1;
+    const button = [...document.querySelectorAll('button')].find(one => one.innerText.includes('New sweep'));
+    button.style.cssText = 'all: unset; position: relative; left: 2000px; outline: none !important';
+}"""
+
+
 @pytest.fixture(scope="module")
 def shown(
     demonstration_workspace: Path, app_below: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
@@ -84,3 +92,15 @@ def test_every_exemption_is_still_needed(new_tab: Callable[..., Tab], shown: Ser
     for one in (*EXEMPT, *EXEMPT_IN_DARK):
         found = findings(tab, rules=(one.rule,), exempt=tuple(o for o in (*EXEMPT, *EXEMPT_IN_DARK) if o != one))
         assert found, one
+
+
+@pytest.mark.slow
+def test_the_checks_find_what_they_look_for(new_tab: Callable[..., Tab], shown: Server) -> None:
+    """A chart without words, a control off the screen, one that Tab skips and one without a focus ring are found."""
+    tab = drawn(new_tab(shown).open("/sweep"))
+    tab.curve().page.evaluate(SPOIL)
+    assert len(untold_charts(tab)) == 1
+    assert len(clipped(tab)) >= 1
+    walk = walked(tab, within="[data-testid=stMain], [data-testid=stSidebar]")
+    assert [one for one in walk.missed if "Kill switch" in one]
+    assert [one for one in walk.unmarked if "New sweep" in one]

@@ -102,6 +102,7 @@ def _write_notes(workspace: Workspace, written: list[str]) -> None:
         written.append(str(number))
 
 
+@pytest.mark.sqlite
 def test_a_change_on_a_full_disk_is_kept_or_not_and_says_which(small_disk: SmallDisk) -> None:
     """A flag, a kill and records are whole or absent, and the log that tells of them stays intact."""
     with Workspace.open(small_disk.folder / "workspace") as workspace:

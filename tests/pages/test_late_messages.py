@@ -1,0 +1,88 @@
+"""What a run of a page has sent reaches the browser before a poll begins the next run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from streamlit.runtime.app_session import AppSession, AppSessionState
+from streamlit.runtime.scriptrunner import RerunData
+
+from pages.shell import late_messages
+
+
+class Runner:
+    """A run whose thread has ended, or one that still takes requests."""
+
+    def __init__(self, *, is_ended: bool) -> None:
+        self.is_ended = is_ended
+        self.asked: list[RerunData] = []
+
+    def request_rerun(self, asked: RerunData) -> bool:
+        """Take the request unless the thread has ended."""
+        if not self.is_ended:
+            self.asked.append(asked)
+        return not self.is_ended
+
+
+class Session:
+    """As much of a session as starts runs, with what happened in order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, runner: Runner | None) -> None:
+        self._event_loop = loop
+        self._scriptrunner = runner
+        self._state = AppSessionState.APP_NOT_RUNNING
+        self.happened: list[str] = []
+        self.fragments = {"poll"}
+
+    def has_fragment(self, fragment_id: str) -> bool:
+        """Tell whether the page still has it."""
+        return fragment_id in self.fragments
+
+
+@pytest.fixture(autouse=True)
+def _noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(session: Any, _asked: RerunData) -> None:
+        session.happened.append("started")
+        session._scriptrunner = Runner(is_ended=False)
+
+    monkeypatch.setattr(late_messages, "_create", create)
+
+
+def begin(runner: Runner | None, *, polls: int = 1, leaves: bool = False) -> Session:
+    """Let polls come while the end of the run before waits in the loop, and return the session afterwards."""
+
+    async def scene() -> Session:
+        loop = asyncio.get_running_loop()
+        session = Session(loop, runner)
+        if runner is not None:
+            loop.call_soon(session.happened.append, "rest of the page")
+        for _ in range(polls):
+            late_messages._create_afterwards(session, RerunData(fragment_id="poll"))  # type: ignore[arg-type]  # enough of one
+        if leaves:
+            session.fragments.clear()
+        await asyncio.sleep(0.01)
+        return session
+
+    return asyncio.run(scene())
+
+
+def test_the_rest_of_the_page_comes_before_the_poll() -> None:
+    """A poll that finds an ended run waits for what that still has in the queue; a second joins the first."""
+    session = begin(Runner(is_ended=True), polls=2)
+    assert session.happened == ["rest of the page", "started"]
+    assert session._scriptrunner is not None
+    assert [asked.fragment_id for asked in session._scriptrunner.asked] == ["poll"]
+
+
+def test_a_first_run_starts_at_once_and_a_page_that_was_left_not_at_all() -> None:
+    """Without a run before there is nothing to wait for; a fragment that went with its page is not run."""
+    assert begin(None).happened == ["started"]
+    assert begin(Runner(is_ended=True), leaves=True).happened == ["rest of the page"]
+
+
+def test_streamlit_has_what_is_replaced() -> None:
+    """A Streamlit that starts runs in another way is noticed here and not by readers in front of a blank page."""
+    assert AppSession._create_scriptrunner.__code__.co_varnames[:2] == ("self", "initial_rerun_data")
+    assert {"_scriptrunner", "_event_loop", "_state"} <= set(AppSession.__init__.__code__.co_names)
