@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.errors import EngineError
-from pages.shell import kill_banner, login, services, trouble
+from pages.shell import kill_banner, services, trouble
+from pages.shell.company import login
 from pages.shell.frame import navigation, page_config
 
 page_config()

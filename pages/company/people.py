@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.errors import EngineError
 from engine.workspace import RoleList
-from pages.shell import people_view
+from pages.shell.company import view as people_view
 from pages.shell.frame import column
 from pages.shell.services import services
 from pages.shell.text import sentence

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import dataset_sources, dataset_view, jobs, state
+from pages.shell import jobs, state
+from pages.shell.data import sources as dataset_sources
+from pages.shell.data import view as dataset_view
 from pages.shell.frame import column
 
 jobs.take_loaded()

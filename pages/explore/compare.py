@@ -5,8 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.errors import EngineError
-from pages.shell import compare_state, compare_view, figures, jobs, run_lists
+from pages.shell import figures, jobs
+from pages.shell.compare import state as compare_state
+from pages.shell.compare import view as compare_view
 from pages.shell.frame import column
+from pages.shell.sweep import run_lists
 from pages.shell.text import sentence
 
 with column():

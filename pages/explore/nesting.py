@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import forecast_view, nesting_view, score_scale_view
-from pages.shell.explore_frame import open_page
+from pages.shell.explore import forecast as forecast_view
+from pages.shell.explore import nesting as nesting_view
+from pages.shell.explore import score_scale as score_scale_view
+from pages.shell.explore.frame import open_page
 from pages.shell.frame import column
 
 with column():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import losses_view, search_view
-from pages.shell.explore_frame import open_page
+from pages.shell.explore import losses as losses_view
+from pages.shell.explore import search as search_view
+from pages.shell.explore.frame import open_page
+from pages.shell.explore.query_controls import query_controls
 from pages.shell.frame import column
-from pages.shell.query_controls import query_controls
 
 with column():
     opened = open_page(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import cost_view, footprint_view, funnel_view, latency_view
-from pages.shell.explore_frame import open_page
+from pages.shell.explore import cost as cost_view
+from pages.shell.explore import footprint as footprint_view
+from pages.shell.explore import funnel as funnel_view
+from pages.shell.explore import latency as latency_view
+from pages.shell.explore.frame import open_page
 from pages.shell.frame import column
 
 with column():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.errors import EngineError
-from pages.shell import interrupted, jobs, sweep_table, sweep_view
+from pages.shell import interrupted, jobs
 from pages.shell.frame import column
 from pages.shell.runs import choose_run, opened_run, run_id_field
 from pages.shell.services import estimates, summary
-from pages.shell.sweep_form import new_sweep
+from pages.shell.sweep import table as sweep_table
+from pages.shell.sweep import view as sweep_view
+from pages.shell.sweep.form import new_sweep
 from pages.shell.text import sentence
 
 jobs.take_swept()

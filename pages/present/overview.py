@@ -6,8 +6,11 @@ import streamlit as st
 
 from engine.errors import EngineError
 from engine.present.journey import look
-from pages.shell import interrupted, overview_start, overview_steps, overview_view
+from pages.shell import interrupted
 from pages.shell.frame import column
+from pages.shell.overview import start as overview_start
+from pages.shell.overview import steps as overview_steps
+from pages.shell.overview import view as overview_view
 from pages.shell.services import services
 from pages.shell.text import sentence
 

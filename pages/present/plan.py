@@ -5,8 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.errors import EngineError
-from pages.shell import plan_details, plan_forms, plan_state, plan_view, plan_work
 from pages.shell.frame import column
+from pages.shell.plan import details as plan_details
+from pages.shell.plan import forms as plan_forms
+from pages.shell.plan import state as plan_state
+from pages.shell.plan import view as plan_view
+from pages.shell.plan import work as plan_work
 from pages.shell.text import sentence
 
 TABS = ("Steps", "Inputs", "Stages", "Triggers", "A/B test", "Metrics", "Cost", "Evidence", "What moved")

@@ -6,10 +6,15 @@ import streamlit as st
 
 from engine.errors import EngineError
 from engine.present.report.building import arranged
-from pages.shell import figures, jobs, report_building, report_controls, report_state, report_view, run_lists
+from pages.shell import figures, jobs
 from pages.shell.frame import column
-from pages.shell.report_state import BESIDE_KEY
+from pages.shell.report import building as report_building
+from pages.shell.report import controls as report_controls
+from pages.shell.report import state as report_state
+from pages.shell.report import view as report_view
+from pages.shell.report.state import BESIDE_KEY
 from pages.shell.runs import choose_run, opened_run, run_id_field
+from pages.shell.sweep import run_lists
 from pages.shell.text import sentence
 
 with column():

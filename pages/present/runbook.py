@@ -5,8 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.errors import EngineError
-from pages.shell import flags_actor, jobs, runbook_checks, runbook_steps, runbook_view
+from pages.shell import jobs
+from pages.shell.flags import actor as flags_actor
 from pages.shell.frame import column
+from pages.shell.runbook import checks as runbook_checks
+from pages.shell.runbook import steps as runbook_steps
+from pages.shell.runbook import view as runbook_view
 from pages.shell.services import services
 from pages.shell.text import sentence
 

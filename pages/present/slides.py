@@ -5,8 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.errors import EngineError
-from pages.shell import figures, jobs, slides_state, slides_view
+from pages.shell import figures, jobs
 from pages.shell.runs import opened_run
+from pages.shell.slides import state as slides_state
+from pages.shell.slides import view as slides_view
 from pages.shell.text import sentence
 
 figures.redraw_for_another_theme()

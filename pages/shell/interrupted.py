@@ -8,9 +8,9 @@ import streamlit as st
 
 from engine.errors import EngineError
 from pages.shell import frame, jobs, state
-from pages.shell.allowed import shown
+from pages.shell.company.allowed import shown
 from pages.shell.services import services
-from pages.shell.sweeping import request_again
+from pages.shell.sweep.sweeping import request_again
 from pages.shell.text import local_time, plain, sentence
 
 if TYPE_CHECKING:

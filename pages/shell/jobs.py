@@ -8,10 +8,11 @@ import streamlit as st
 
 from engine.errors import EngineError, JobNotFoundError
 from engine.workspace import JobNote
-from pages.shell import allowed, state
-from pages.shell.loading import Loading, Question, Slot, load_work
+from pages.shell import state
+from pages.shell.company import allowed
+from pages.shell.data.loading import Loading, Question, Slot, load_work
 from pages.shell.services import services
-from pages.shell.sweeping import SweepRequest, first_request, note_of, sweep_work
+from pages.shell.sweep.sweeping import SweepRequest, first_request, note_of, sweep_work
 from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:

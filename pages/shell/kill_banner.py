@@ -8,8 +8,10 @@ import streamlit as st
 
 from engine.errors import EngineError
 from engine.flags import KILL_WORD
-from pages.shell import flags_actor, flags_state, frame, state
-from pages.shell.allowed import shown
+from pages.shell import frame, state
+from pages.shell.company.allowed import shown
+from pages.shell.flags import actor as flags_actor
+from pages.shell.flags import state as flags_state
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
 

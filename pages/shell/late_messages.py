@@ -2,8 +2,8 @@
 
 When a fragment asks to run just after the thread of the last run has ended, Streamlit starts the next one at once and
 from then on ignores whatever of the last run still waits for the event loop: the browser never gets the rest of the
-page, and goes blank at the next poll ("Cannot set a node at a delta path"). The busier the machine, the longer things
-wait there, so that twenty sessions met it within a minute.
+page, and a finished upload, say, never shows. The busier the machine, the longer things wait there: of twenty sessions
+on two cores several met it.
 """
 
 # ruff: noqa: SLF001  # Streamlit offers no other way in

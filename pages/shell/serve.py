@@ -17,7 +17,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
 from engine.errors import EngineError
-from pages.shell.addresses import WITHOUT_LOGIN, check_address
+from pages.shell.company.addresses import WITHOUT_LOGIN, check_address
 from pages.shell.late_messages import keep_late_messages
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from engine.rollout import RolloutControl, SimulatedRollouts
 from engine.tradeoff import Criterion, Estimates, SweepSummary, estimate, judge, load_sweep
 from engine.workspace import JobRecords, JobRunner, Workspace
 from engine.workspace.database import wait_for_locks
-from pages.shell import login
-from pages.shell.migration_shared import Transfers
+from pages.shell.company import login
+from pages.shell.migration.shared import Transfers
 from pages.shell.text import sentence
 
 if TYPE_CHECKING:

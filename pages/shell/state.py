@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from engine.embeddings import EmbeddingSet, Health
     from engine.experiment.events import Events
-    from pages.shell.loading import Loading, Question, Slot
+    from pages.shell.data.loading import Loading, Question, Slot
 
 Purpose = Literal[
     "sweep",

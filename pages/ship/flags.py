@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import flags_actor, flags_audit, flags_file, flags_form, flags_new, flags_users, flags_view
+from pages.shell.flags import actor as flags_actor
+from pages.shell.flags import audit as flags_audit
+from pages.shell.flags import file as flags_file
+from pages.shell.flags import form as flags_form
+from pages.shell.flags import new as flags_new
+from pages.shell.flags import users as flags_users
+from pages.shell.flags import view as flags_view
 from pages.shell.frame import column
 from pages.shell.services import services
 

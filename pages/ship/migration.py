@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import (
-    figures,
-    flags_actor,
-    migration_connect,
-    migration_cut_over,
-    migration_dual,
-    migration_plan,
-    migration_run,
-    migration_validation,
-    migration_view,
-)
-from pages.shell import migration_state as kept
+from pages.shell import figures
+from pages.shell.flags import actor as flags_actor
 from pages.shell.frame import column
+from pages.shell.migration import connect as migration_connect
+from pages.shell.migration import cut_over as migration_cut_over
+from pages.shell.migration import dual as migration_dual
+from pages.shell.migration import plan as migration_plan
+from pages.shell.migration import run as migration_run
+from pages.shell.migration import state as kept
+from pages.shell.migration import validation as migration_validation
+from pages.shell.migration import view as migration_view
 from pages.shell.services import services
 
 figures.redraw_for_another_theme()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shell import (
-    flags_actor,
-    rollout_actions,
-    rollout_data,
-    rollout_metrics,
-    rollout_records,
-    rollout_settings,
-    rollout_setup,
-    rollout_stages,
-    rollout_view,
-)
+from pages.shell.flags import actor as flags_actor
 from pages.shell.frame import column
+from pages.shell.rollout import actions as rollout_actions
+from pages.shell.rollout import data as rollout_data
+from pages.shell.rollout import metrics as rollout_metrics
+from pages.shell.rollout import records as rollout_records
+from pages.shell.rollout import settings as rollout_settings
+from pages.shell.rollout import setup as rollout_setup
+from pages.shell.rollout import stages as rollout_stages
+from pages.shell.rollout import view as rollout_view
 from pages.shell.services import services
 
 TABS = ("Metrics", "Stages", "Data", "Incidents", "History", "Settings", "Exports")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.errors import EngineError
-from pages.shell import ab_events, ab_new, ab_result, ab_runs, ab_thresholds, ab_view, figures, jobs
+from pages.shell import figures, jobs
+from pages.shell.ab import events as ab_events
+from pages.shell.ab import new as ab_new
+from pages.shell.ab import result as ab_result
+from pages.shell.ab import runs as ab_runs
+from pages.shell.ab import thresholds as ab_thresholds
+from pages.shell.ab import view as ab_view
 from pages.shell.frame import column
 from pages.shell.text import sentence
 

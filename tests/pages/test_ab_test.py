@@ -17,7 +17,7 @@ from engine.experiment.storage import KIND, Origin, load_analysis, load_origin, 
 from engine.experiment.traffic import simulate
 from engine.tradeoff import save_sweep, sweep
 from engine.workspace import Workspace
-from pages.shell import ab_runs
+from pages.shell.ab import runs as ab_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

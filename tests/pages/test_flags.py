@@ -10,7 +10,7 @@ import pytest
 from engine.errors import FlagError
 from engine.flags import FlagStore
 from engine.workspace import Workspace
-from pages.shell import flags_form
+from pages.shell.flags import form as flags_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

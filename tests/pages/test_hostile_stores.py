@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.errors import AccessError
-from pages.shell import migration_access
-from pages.shell.migration_access import Access, StoreSecrets
+from pages.shell.migration import access as migration_access
+from pages.shell.migration.access import Access, StoreSecrets
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from engine.errors import AccessError
 from engine.flags import FlagStore
 from engine.tradeoff import save_sweep, sweep
 from engine.workspace import Workspace
-from pages.shell import login
-from pages.shell.addresses import check_address, is_local
+from pages.shell.company import login
+from pages.shell.company.addresses import check_address, is_local
 from pages.shell.frame import PAGES
 from pages.shell.serve import check_start
 

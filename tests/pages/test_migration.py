@@ -20,7 +20,7 @@ from engine.migration.results import DiffersRow
 from engine.migration.storage import save_report
 from engine.tradeoff import save_sweep, sweep
 from engine.workspace import Workspace
-from pages.shell.migration_access import without_password
+from pages.shell.migration.access import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,8 +238,8 @@ def test_secrets_come_from_the_environment_then_from_the_file(monkeypatch: pytes
     def script() -> None:
         import streamlit as st
 
-        from pages.shell.migration_access import access
-        from pages.shell.migration_state import Pair
+        from pages.shell.migration.access import access
+        from pages.shell.migration.state import Pair
 
         st.session_state["found"] = access(Pair(source="postgresql://h/d#t", target="qdrant://h:6333#c"))
 

@@ -75,7 +75,7 @@ def test_a_first_sweep_that_failed_is_one_sentence(app: App, monkeypatch: pytest
     def fail(*_arguments: object, **_options: object) -> None:
         raise WorkspaceError("the disk must have room")
 
-    monkeypatch.setattr(sys.modules["pages.shell.sweeping"], "save_sweep", fail)
+    monkeypatch.setattr(sys.modules["pages.shell.sweep.sweeping"], "save_sweep", fail)
     app.open().until(lambda at: at.error)
     assert [one.value for one in app.at.error] == ["The disk must have room"]
     assert button(app.at, "first_sweep_again")

@@ -12,8 +12,9 @@ from engine.errors import ParameterError
 from engine.flags import FlagStore
 from engine.rollout import RolloutControl, RolloutState, Schedule, SimulatedRollouts, SimulationSettings, parse_fault
 from engine.workspace import Workspace
-from pages.shell import rollout_fields, rollout_preflight
-from pages.shell.rollout_setup import REAL, REHEARSAL
+from pages.shell.rollout import fields as rollout_fields
+from pages.shell.rollout import preflight as rollout_preflight
+from pages.shell.rollout.setup import REAL, REHEARSAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from engine.flags import FlagStore
 from engine.present.runbook import RunbookStore, look_at, preflighting
 from engine.rollout import RolloutControl
 from engine.workspace import Workspace
-from pages.shell.runbook_checks import _LIVE
+from pages.shell.runbook.checks import _LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

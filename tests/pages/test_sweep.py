@@ -134,7 +134,7 @@ def test_a_first_sweep_that_failed_is_tried_again_when_asked(
         raise WorkspaceError("the disk must have room")
 
     with monkeypatch.context() as broken:
-        broken.setattr(sys.modules["pages.shell.sweeping"], "save_sweep", fail)
+        broken.setattr(sys.modules["pages.shell.sweep.sweeping"], "save_sweep", fail)
         one = new_tab().open(SCRIPT).until(lambda at: at.error)
         other = new_tab().open(SCRIPT)
         for app in (one, other):

@@ -26,7 +26,7 @@ from engine.errors import CancelledError, ClusterError, FormatError, ParameterEr
 from engine.tradeoff import load_sweep, save_sweep, sweep
 from engine.tradeoff.distributed import PartsSource, can_be_shared, sweep_on_cluster
 from engine.workspace import Workspace
-from pages.shell import sweeping
+from pages.shell.sweep import sweeping
 
 if TYPE_CHECKING:
     from pathlib import Path
