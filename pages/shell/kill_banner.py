@@ -42,9 +42,10 @@ def show(url: str) -> None:
         if flags.problem:
             st.warning(sentence(flags.problem), icon=":material/cloud_off:")
         _switch(killed)
+        # Not above the page: what a poll sends late would meet the page where it is being drawn.
+        _redraw_unless(None if killed is None else killed.version)
     if flags_state.asked() == "kill":
         _dialog()
-    _redraw_unless(None if killed is None else killed.version)
 
 
 def killed_words(killed: KillState) -> str:

@@ -59,7 +59,11 @@ def report() -> dict:
             run = demonstration.sweep_run
         out = Path(folder) / "report.html"
         seconds = _seconds(
-            lambda: subprocess.check_call([*COMMAND, "report", str(run), "--out", str(out), "--workspace", folder])
+            lambda: subprocess.run(
+                [*COMMAND, "report", str(run), "--out", str(out), "--workspace", folder],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
         )
         return {"seconds": seconds, "mib": out.stat().st_size / (1 << 20)}
 

@@ -20,6 +20,7 @@ SCRIPTS = {
     "larger_than_memory": "larger_than_memory",
     **dict.fromkeys(("demonstration", "landing_page", "report"), "demo"),
     "cluster": "cluster",
+    "soak": "soak",
 }
 _TABLE = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
 
@@ -94,16 +95,12 @@ def _migration_rows(results: dict) -> list[tuple[str, str, str]]:
 
 
 def _scale_rows(results: dict) -> list[tuple[str, str, str]]:
-    large, cluster = results["larger_than_memory"], results["cluster"]
+    large = results["larger_than_memory"]
     shape = f"{large['rows']:,} × {large['dim']:,}, {large['corpus_gib']:.0f} GiB"
     peak = max(large[verb]["peak_anonymous_mib"] for verb in ("sweep", "latency", "diagnose", "migrate"))
     return [
         (f"Sweep, latency, diagnosis and migration of a memory-mapped {shape}: largest memory of its own",
          f"{peak:,.0f} MiB", f"{large['limit_gib']:.0f} GiB, enforced"),
-        ("Cost model of a sweep on a cluster: off by at most, at three sizes it was not fitted to",
-         f"{cluster['model_off_by']:.2f} ×", "1.5 ×"),
-        ("Memory of a worker there, over what the model allows it",
-         f"{cluster['memory_over_estimate']:.2f} ×", "1 ×"),
     ]  # fmt: skip
 
 
