@@ -76,7 +76,9 @@ def test_every_tab_paints_and_fits_a_narrow_dark_screen(new_tab: Callable[..., T
             assert chart.bounding_box()["width"] <= NARROW[0], key
             assert chart.locator("[aria-label], img").count() >= 1, key
         assert tab.page.evaluate(f"{main}.scrollWidth") <= tab.page.evaluate(f"{main}.clientWidth"), name
-        assert tab.page.locator("iframe, [data-testid=stHtml], [data-testid=stException]").count() == 0, name
+        assert tab.page.locator("iframe, [data-testid=stHtml] :not(style), [data-testid=stException]").count() == 0, (
+            name
+        )
 
 
 def test_the_address_reopens_a_failed_check(new_tab: Callable[..., Tab], tested: Server) -> None:

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.browser
 
 URLS = [spec.url for spec in PAGES if not spec.needs_login]
 NARROW = {"width": 390, "height": 844}
+USUAL = {"overview", "sweep", "rollout", "flags"}
+"""The other pages are looked at with the soak tests: together they take more than a minute."""
 WALKED = {"flags"}
 """What is walked through with the keyboard in the usual run; the other pages are in the slow one."""
 
@@ -45,7 +47,7 @@ def shown(
         yield server
 
 
-@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("url", [url if url in USUAL else pytest.param(url, marks=pytest.mark.slow) for url in URLS])
 def test_nobody_is_kept_out(new_tab: Callable[..., Tab], shown: Server, url: str) -> None:
     """A page has no serious finding of axe-core, its charts are told in words, and 390 px suffice for it."""
     tab = drawn(new_tab(shown).open(f"/{url}"))

@@ -95,6 +95,7 @@ def is_enabled(tab: Tab, key: str) -> bool:
     return bool(tab.key(key).locator("button").first.is_enabled())
 
 
+@pytest.mark.slow
 def test_what_people_may_do_is_what_their_role_says_now(new_tab: Callable[..., Tab], company: Server) -> None:
     """A viewer cannot kill, an operator cannot restore, an admin can, and gives a viewer's open tab another role."""
     vera, otto, ada = (sign_in(new_tab(company, apart=True), sub) for sub in ("vera", "otto", "ada"))
@@ -137,6 +138,7 @@ def test_what_people_may_do_is_what_their_role_says_now(new_tab: Callable[..., T
     assert not is_enabled(vera, "kill_switch")
 
 
+@pytest.mark.slow
 def test_only_people_with_a_role_get_in_and_a_log_out_ends_every_tab(
     new_tab: Callable[..., Tab], company: Server, provider: Provider
 ) -> None:

@@ -83,6 +83,7 @@ def assert_every_step_fits(tab: Tab) -> None:
         assert tab.page.locator("iframe, [data-testid=stException]").count() == 0, name
 
 
+@pytest.mark.slow
 def test_one_click_moves_the_bundled_set(
     new_tab: Callable[..., Tab], app_below: Callable[[Path], AbstractContextManager[Server]]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -65,7 +66,9 @@ def begin(runner: Runner | None, *, polls: int = 1, leaves: bool = False) -> Ses
         await asyncio.sleep(0.01)
         return session
 
-    return asyncio.run(scene())
+    # In a thread of its own: a browser test before this one leaves a loop in the main one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(scene())).result()
 
 
 def test_the_rest_of_the_page_comes_before_the_poll() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,10 +48,13 @@ def cluster() -> Iterator[LocalCluster]:
     """Start a scheduler and two worker processes of one thread each, which are started again when they die."""
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=50
-    ) as started:
-        yield started
+    with pytest.MonkeyPatch.context() as patch:
+        # Tests of pages leave their page as the main module, which every new process would run first.
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        with LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=50
+        ) as started:
+            yield started
 
 
 @pytest.fixture
