@@ -13,7 +13,7 @@ from pages.shell.report import controls as report_controls
 from pages.shell.report import state as report_state
 from pages.shell.report import view as report_view
 from pages.shell.report.state import BESIDE_KEY
-from pages.shell.runs import choose_run, opened_run, run_id_field
+from pages.shell.runs import opened_run, run_bar
 from pages.shell.sweep import run_lists
 from pages.shell.text import sentence
 
@@ -30,14 +30,9 @@ with column():
     with messages:
         run = opened_run()
     with bar:
-        left, right = st.columns([3, 1])
-        with left:
-            choose_run(run)
-        with right:
-            about = st.popover("Run id" if run is None else "About", icon=":material/fingerprint:", width="stretch")
-        with about:
-            run_id_field()
-            run_lists.runs_field("Ids of the runs beside it", BESIDE_KEY)
+        about = run_bar(run)
+    with about:
+        run_lists.runs_field("Ids of the runs beside it", BESIDE_KEY)
     if run is None:
         st.stop()
 

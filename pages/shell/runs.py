@@ -12,6 +12,8 @@ from pages.shell.services import services
 from pages.shell.text import local_time, sentence, told_apart
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from engine.workspace import Run
 
 _CHOICE_KEY = "run_choice"
@@ -55,6 +57,19 @@ def choose_run(shown: Run | None) -> None:
         placeholder="Choose a stored run",
         label_visibility="collapsed",
     )
+
+
+def run_bar(shown: Run | None) -> DeltaGenerator:
+    """Offer the stored runs, and beside them the id of the one that is `shown`; return the place below that id."""
+    left, right = st.columns([3, 1])
+    with left:
+        choose_run(shown)
+    title = "Run id" if shown is None else "About"
+    with right:
+        about = st.popover(title, icon=":material/fingerprint:", width="stretch")
+    with about:
+        run_id_field()
+    return about
 
 
 def run_id_field() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from engine.embeddings.samples import sample_sets
 from engine.errors import EngineError
@@ -16,6 +16,7 @@ from engine.migration.job import KIND as MOVE_KIND
 from engine.migration.job import JobRecord, job_of
 from engine.migration.storage import load_report
 from engine.present.plan import PlanStore
+from engine.present.reading import Reader
 from engine.present.runbook import look_at
 from engine.rollout.history import ROLLOUT_KIND
 from engine.rollout.incidents import incidents
@@ -27,7 +28,7 @@ from engine.tradeoff.size.options import kept_estimates
 from engine.tradeoff.storage import KIND as SWEEP_KIND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
 
     from engine.experiment.results import Analysis
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from engine.tradeoff.size.options import KeptEstimate
     from engine.workspace import Ledger, Record, Run, StoredDataset, Workspace
 
-T = TypeVar("T")
 
 DEMONSTRATION_KIND = "demonstration"
 _TRIED_IN = "try-it-here"  # the folder in which app and demonstration keep stores to try migrations with
@@ -147,24 +147,20 @@ def read_evidence(workspace: Workspace, *, flags: FlagStore | None = None) -> Ev
     )
 
 
-class _Reader:
-    """Reads one thing after the other; what cannot be read is noted and counts as absent."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self.problems: list[str] = []
+class _Reader(Reader):
+    """Reads what a journey is told from."""
 
     def estimate(self, sweep: Run) -> KeptEstimate | None:
         """Return the newest cost estimate of the recommended dimension."""
         dim = sweep.summary["recommendation"]["dim"]
-        kept = self._attempt("cost estimates", lambda: kept_estimates(self._workspace, sweep)) or ()
+        kept = self.attempt("cost estimates", lambda: kept_estimates(self._workspace, sweep)) or ()
         return next((one for one in kept if one.estimate.then.serving.dim == dim), None)
 
     def latency(self, sweep: Run) -> LatencyResult | None:
         """Return the newest latency that was measured for the sweep."""
         runs = self._workspace.runs(kind=_LATENCY, dataset_sha256=sweep.dataset["sha256"], limit=_RUNS_READ)
         found = next((run for run in runs if run.parameters.get("sweep") == sweep.id), None)
-        answer = None if found is None else self._attempt("latency", lambda: panel_answer(self._workspace, found))
+        answer = None if found is None else self.attempt("latency", lambda: panel_answer(self._workspace, found))
         return None if answer is None else answer.result
 
     def experiment(self, sweep: Run | None) -> tuple[Experiment | None, int]:
@@ -173,7 +169,7 @@ class _Reader:
         belonging = [run for run in runs if run.parameters.get("sweep") in {None, None if sweep is None else sweep.id}]
         # Sorting keeps the order of time among the real ones and among the simulated ones.
         for run in sorted(belonging, key=lambda run: run.parameters.get("traffic") is not None):
-            found = self._attempt(f"A/B run {run.id}", partial(self._experiment, run))
+            found = self.attempt(f"A/B run {run.id}", partial(self._experiment, run))
             if found is not None:
                 return found, len(runs) - len(belonging)
         return None, len(runs) - len(belonging)
@@ -181,14 +177,14 @@ class _Reader:
     def rollouts(self, ledger: Ledger) -> list[Rollout]:
         """Return the rollouts as they are kept, drafts last, then those that moved last first."""
         read = (
-            self._attempt(f"rollout {record.key}", partial(rollout_of, record.body))
+            self.attempt(f"rollout {record.key}", partial(rollout_of, record.body))
             for record in ledger.all(ROLLOUT_KIND)
         )
         return sorted((one for one in read if one is not None), key=_moved_last)
 
     def statuses(self, ledger: Ledger, flags: FlagWriter, rollouts: Iterable[Rollout]) -> tuple[RolloutStatus, ...]:
         """Return where these rollouts stand, without a step taken."""
-        read = (self._attempt(f"rollout {one.key}", partial(_status, ledger, flags, one.key)) for one in rollouts)
+        read = (self.attempt(f"rollout {one.key}", partial(_status, ledger, flags, one.key)) for one in rollouts)
         return tuple(one for one in read if one is not None)
 
     def rollout(
@@ -205,15 +201,15 @@ class _Reader:
 
     def plan(self) -> KeptPlan | None:
         """Return the plan that is kept."""
-        return self._attempt("plan", PlanStore(self._workspace).load)
+        return self.attempt("plan", PlanStore(self._workspace).load)
 
     def runbook(self, flags: FlagStore) -> Runbook | None:
         """Return the runbook as it stands."""
-        return self._attempt("runbook", partial(look_at, self._workspace, flags=flags))
+        return self.attempt("runbook", partial(look_at, self._workspace, flags=flags))
 
     def move(self, records: Iterable[Record]) -> Move | None:
         """Return the migration that counts: a real one before one to try things with, then what changed last."""
-        read = (self._attempt(f"migration {record.key}", partial(self._move, record)) for record in records)
+        read = (self.attempt(f"migration {record.key}", partial(self._move, record)) for record in records)
         found = [one for one in read if one is not None]
         found.sort(key=lambda one: (one.job.state == "cancelled", one.is_example, -one.changed_at.timestamp()))
         return next(iter(found), None)
@@ -243,13 +239,6 @@ class _Reader:
             return False
         # The name too: a workspace that was copied or moved still holds the URLs of the folder it was made in.
         return _TRIED_IN in path.parts or path.resolve().is_relative_to(self._workspace.folder.resolve())
-
-    def _attempt(self, what: str, read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except EngineError as error:
-            self.problems.append(f"The {what} cannot be read: {error}")
-            return None
 
 
 def _is_example(name: str, labels: Iterable[Any]) -> bool:

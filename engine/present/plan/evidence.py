@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
+from engine.present.reading import Reader
 from engine.tradeoff.verdicts import ALPHA, MIN_QUERIES
 
 if TYPE_CHECKING:
@@ -122,15 +124,14 @@ def evidence_of(workspace: Workspace, run_id: str | None = None) -> PlanEvidence
     if run is None:
         return beside
     summary = summarize(load_sweep(workspace, run.id), Criterion(**run.summary["criterion"]))
+    reader = Reader(workspace)
     measured: dict[str, Any] = {}
-    problems = []
     for key, one in panel_runs(workspace, run).items():
         if key in _PANELS:
-            try:
-                measured[key] = panel_answer(workspace, one).result
-            except EngineError as error:
-                problems.append(f"The {one.kind} of run {one.id} cannot be read: {error}")
-    return replace(beside, run_id=run.id, summary=summary, problems=tuple(problems), **measured)
+            answer = reader.attempt(f"{one.kind} of run {one.id}", partial(panel_answer, workspace, one))
+            if answer is not None:
+                measured[key] = answer.result
+    return replace(beside, run_id=run.id, summary=summary, problems=tuple(reader.problems), **measured)
 
 
 def inputs_from(evidence: PlanEvidence | None, inputs: PlanInputs) -> PlanInputs:

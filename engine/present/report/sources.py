@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError, RunNotFoundError
 from engine.experiment import storage as experiments
@@ -12,6 +12,7 @@ from engine.flags.writer import FlagWriter
 from engine.migration.results import RUN_KIND as MIGRATION_KIND
 from engine.migration.storage import load_report
 from engine.present.plan import PlanStore
+from engine.present.reading import Reader
 from engine.present.report.blocks import Words
 from engine.present.runbook import RUNBOOK_KIND, look_at
 from engine.progress import ignore_progress, never_cancelled, stop_if
@@ -26,8 +27,6 @@ from engine.tradeoff.storage import load_sweep
 from engine.tradeoff.summary import summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from engine.embeddings import EmbeddingSet
     from engine.experiment.results import Analysis
     from engine.experiment.storage import Origin
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from engine.tradeoff.size.options import KeptEstimate
     from engine.workspace import Run, Workspace
 
-T = TypeVar("T")
 
 MOST_OF_A_KIND = 3
 """Of A/B tests, rollouts and migrations the newest so many are told."""
@@ -201,15 +199,11 @@ def refusal(sources: Sources, key: str) -> tuple[Words, ...]:
     return () if answer is None or answer.refused is None else (Words(text=answer.refused, tone="note"),)
 
 
-class _Reader:
-    """Reads what stands beside a sweep; what cannot be read is noted and left out."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self.problems: list[str] = []
+class _Reader(Reader):
+    """Reads what stands beside a sweep."""
 
     def of_panel(self, run: Run) -> PanelAnswer | None:
-        return self._attempt(f"{run.kind} of run {run.id}", lambda: panel_answer(self._workspace, run))
+        return self.attempt(f"{run.kind} of run {run.id}", lambda: panel_answer(self._workspace, run))
 
     def chosen(self, sweep: SweepResult) -> EmbeddingSet | None:
         try:
@@ -223,7 +217,7 @@ class _Reader:
         return stored.with_query_sample(sweep.dataset.n_queries, seed=sweep.seed)
 
     def estimates(self, run: Run) -> tuple[KeptEstimate, ...]:
-        return self._attempt("cost estimates", lambda: kept_estimates(self._workspace, run)) or ()
+        return self.attempt("cost estimates", lambda: kept_estimates(self._workspace, run)) or ()
 
     def experiments(self, run: Run) -> tuple[Experiment, ...]:
         """Return the newest read-out of each experiment."""
@@ -233,7 +227,7 @@ class _Reader:
                 break
             if one.parameters.get("sweep") not in {None, run.id}:
                 continue
-            read = self._attempt(f"A/B run {one.id}", partial(self._experiment, one))
+            read = self.attempt(f"A/B run {one.id}", partial(self._experiment, one))
             if read is not None:
                 found.setdefault(read.analysis.experiment_id, read)
         return tuple(found.values())
@@ -255,7 +249,7 @@ class _Reader:
                 reverse=True,
             )
         keys = [record.key for record in records[:MOST_OF_A_KIND]]
-        read = (self._attempt(f"rollout {key}", partial(self._ramp, key)) for key in keys)
+        read = (self.attempt(f"rollout {key}", partial(self._ramp, key)) for key in keys)
         return tuple(one for one in read if one is not None)
 
     def _ramp(self, key: str) -> Ramp:
@@ -284,26 +278,19 @@ class _Reader:
                 break
             if str(one.parameters.get("job")) in found:
                 continue
-            read = self._attempt(f"migration {one.id}", partial(load_report, self._workspace, one.id))
+            read = self.attempt(f"migration {one.id}", partial(load_report, self._workspace, one.id))
             if read is not None:
                 found[str(one.parameters.get("job"))] = Moved(run=one, report=read)
         return tuple(found.values())
 
     def plan(self) -> KeptPlan | None:
-        return self._attempt("plan", lambda: PlanStore(self._workspace).load())
+        return self.attempt("plan", lambda: PlanStore(self._workspace).load())
 
     def runbook(self) -> Runbook | None:
         """Return the runbook as it stands, where somebody has ticked or measured something for it."""
         with self._workspace.records() as ledger:
             is_begun = bool(ledger.all(RUNBOOK_KIND))
-        return self._attempt("runbook", lambda: look_at(self._workspace)) if is_begun else None
-
-    def _attempt(self, what: str, read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except EngineError as error:
-            self.problems.append(f"The {what} cannot be read: {error}")
-            return None
+        return self.attempt("runbook", lambda: look_at(self._workspace)) if is_begun else None
 
 
 def _dim(sweep: SweepResult, summary: SweepSummary) -> int | None:

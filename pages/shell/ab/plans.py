@@ -34,14 +34,8 @@ _DEPENDENT = 0.001
 def power(found: Analysis, run: Run) -> None:
     """Plan the next test, from the rates and the traffic of this one."""
     known = {one.key: one for one in found.metrics if one.control.value}
-    metric = st.segmented_control(
-        "Metric",
-        list(known or METRICS[:1]),
-        format_func=lambda key: as_start(metric_name(key)),
-        default=next(iter(known), METRICS[0]),
-        required=True,
-        key="plan_metric",
-    )
+    names = {key: as_start(metric_name(key)) for key in known or METRICS[:1]}
+    metric = ab_view.metric_field(names, key="plan_metric")
     question = st.segmented_control(
         "The test shall",
         [_LOSS, _CHANGE],

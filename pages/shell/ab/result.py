@@ -71,14 +71,7 @@ def by_day(found: Analysis) -> None:
     colours = figures.colours()
     if found.daily.metrics:
         names = {one.key: as_start(one.name) for one in found.daily.metrics}
-        key = st.segmented_control(
-            "Metric",
-            list(names),
-            format_func=lambda key: names[key],
-            default=next(iter(names)),
-            required=True,
-            key="day_metric",
-        )
+        key = ab_view.metric_field(names, key="day_metric")
         figures.show(
             days.cumulative_chart(found, key, colours=colours),
             alt=days.describe_cumulative(found, key),
@@ -133,14 +126,7 @@ def segments(found: Analysis) -> None:
     names = {one.key: as_start(one.name) for one in found.metrics if one.key in held}
     if not names:
         return
-    key = st.segmented_control(
-        "Metric",
-        list(names),
-        format_func=lambda key: names[key],
-        default=next(iter(names)),
-        required=True,
-        key="segment_metric",
-    )
+    key = ab_view.metric_field(names, key="segment_metric")
     figures.show(
         checks.segments_chart(found, key, colours=colours),
         alt=checks.describe_segments(found, key),

@@ -93,6 +93,19 @@ def arms(found: Analysis) -> None:
     )
 
 
+def metric_field(names: Mapping[str, str], *, key: str) -> str:
+    """Let the reader choose one of the metrics in `names`, from their keys to what they are called."""
+    chosen: str = st.segmented_control(
+        "Metric",
+        list(names),
+        format_func=lambda metric: names[metric],
+        default=next(iter(names)),
+        required=True,
+        key=key,
+    )
+    return chosen
+
+
 def small_print(found: Analysis, run: Run) -> None:
     """Say what was counted, when, and under which assumptions and warnings."""
     facts = [

@@ -13,7 +13,7 @@ from pages.shell import figures, jobs, state
 from pages.shell.company.allowed import shown
 from pages.shell.data.at_hand import set_of
 from pages.shell.explore import explored, exploring
-from pages.shell.runs import choose_run, opened_run, run_id_field
+from pages.shell.runs import opened_run, run_bar
 from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:
@@ -87,16 +87,11 @@ def open_page(title: str, words: str, *, first: Collection[str]) -> Opened:
     with messages:
         run = opened_run()
     with bar:
-        left, right = st.columns([3, 1])
-        with left:
-            choose_run(run)
-        about = "Run id" if run is None else "About"
-        with right, st.popover(about, icon=":material/fingerprint:", width="stretch"):
-            run_id_field()
-            if run is not None:
-                _about(run)
+        about = run_bar(run)
     if run is None:
         st.stop()
+    with about:
+        _about(run)
     try:
         sweep = explored.swept(run)
     except EngineError as error:
