@@ -18,7 +18,7 @@ from streamlit.web.cli import main
 
 from engine.errors import EngineError
 from pages.shell.company.addresses import WITHOUT_LOGIN, check_address
-from pages.shell.late_messages import keep_late_messages
+from pages.shell.late_polls import mend_late_polls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,6 @@ if __name__ == "__main__":
     except EngineError as error:
         sys.exit(f"dimshift: {error}")
     PagesManager.uses_pages_directory = False
-    keep_late_messages()
+    mend_late_polls()
     sys.argv = ["streamlit", "run", "app.py", *sys.argv[1:]]
     main()

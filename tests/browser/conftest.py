@@ -22,7 +22,7 @@ from engine.tradeoff import save_sweep, sweep
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
@@ -117,15 +117,22 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @contextmanager
 def running_app(
-    folder: Path, *, secrets: Callable[[str], str] | None = None, environment: dict[str, str] | None = None
+    folder: Path,
+    *,
+    secrets: Callable[[str], str] | None = None,
+    environment: dict[str, str] | None = None,
+    start: Sequence[str] = ("-m", "pages.shell.serve"),
 ) -> Iterator[Server]:
-    """Run the app on a free port with its workspace below `folder`; `secrets` writes secrets.toml for its address."""
+    """Run the app on a free port with its workspace below `folder`; `secrets` writes secrets.toml for its address.
+
+    `start` are the arguments of Python that start it.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_APPS}
     variables = {**kept, "DIMSHIFT_WORKSPACE": str(folder / "workspace"), **(environment or {})}
-    command = [sys.executable, "-m", "pages.shell.serve", "--server.port", str(port), "--server.headless", "true"]
+    command = [sys.executable, *start, "--server.port", str(port), "--server.headless", "true"]
     server = Server(url=f"http://localhost:{port}", workspace=folder / "workspace")
     if secrets is not None:
         (folder / "secrets.toml").write_text(secrets(server.url), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a run of a page has sent reaches the browser before a poll begins the next run."""
+"""What a run of a page has sent reaches the browser before a poll begins the next run; see also tests/browser."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from streamlit.runtime.app_session import AppSession, AppSessionState
-from streamlit.runtime.scriptrunner import RerunData
+from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 
-from pages.shell import late_messages
+from pages.shell import late_polls
 
 
 class Runner:
@@ -48,7 +48,7 @@ def _noted(monkeypatch: pytest.MonkeyPatch) -> None:
         session.happened.append("started")
         session._scriptrunner = Runner(is_ended=False)
 
-    monkeypatch.setattr(late_messages, "_create", create)
+    monkeypatch.setattr(late_polls, "_create", create)
 
 
 def begin(runner: Runner | None, *, polls: int = 1, leaves: bool = False) -> Session:
@@ -60,7 +60,7 @@ def begin(runner: Runner | None, *, polls: int = 1, leaves: bool = False) -> Ses
         if runner is not None:
             loop.call_soon(session.happened.append, "rest of the page")
         for _ in range(polls):
-            late_messages._create_afterwards(session, RerunData(fragment_id="poll"))  # type: ignore[arg-type]  # enough of one
+            late_polls._create_afterwards(session, RerunData(fragment_id="poll"))  # type: ignore[arg-type]  # enough of one
         if leaves:
             session.fragments.clear()
         await asyncio.sleep(0.01)
@@ -89,3 +89,6 @@ def test_streamlit_has_what_is_replaced() -> None:
     """A Streamlit that starts runs in another way is noticed here and not by readers in front of a blank page."""
     assert AppSession._create_scriptrunner.__code__.co_varnames[:2] == ("self", "initial_rerun_data")
     assert {"_scriptrunner", "_event_loop", "_state"} <= set(AppSession.__init__.__code__.co_names)
+    assert ScriptRunner._run_script.__code__.co_varnames[:2] == ("self", "rerun_data")
+    assert "_pages_manager" in ScriptRunner.__init__.__code__.co_names
+    assert {"page_script_hash", "fragment_id_queue"} <= set(RerunData.__dataclass_fields__)

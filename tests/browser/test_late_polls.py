@@ -1,0 +1,72 @@
+"""A poll that was sent from a page which the running script is about to leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from tests.browser.conftest import Server, Tab
+
+pytestmark = pytest.mark.browser
+
+_APP = """
+import streamlit as st
+
+def leaving():
+    if st.button("Leave"):
+        st.switch_page(opened)
+
+def arrived():
+    st.markdown("Arrived")
+    beating()
+
+@st.fragment(run_every=0.3)
+def beating():
+    st.session_state.n_beats = st.session_state.get("n_beats", 0) + 1
+    st.markdown("Beating on" if st.session_state.n_beats > 4 else "Beating")
+
+@st.fragment(run_every=0.2)
+def watching():
+    pass
+
+left, opened = st.Page(leaving, default=True), st.Page(arrived)
+chosen = st.navigation([left, opened])
+with st.sidebar:
+    watching()
+chosen.run()
+"""
+# What a fragment asks for arrives late, as on a busy machine.
+_START = """
+from streamlit.runtime.app_session import AppSession
+from streamlit.web.cli import main
+
+from pages.shell.late_polls import mend_late_polls
+
+ask = AppSession.request_rerun
+
+def ask_late(session, client_state):
+    late = bool(client_state and client_state.fragment_id)
+    session._event_loop.call_later(0.5 if late else 0, ask, session, client_state)
+
+AppSession.request_rerun = ask_late
+mend_late_polls()
+main()
+"""
+
+
+def test_a_poll_from_a_page_that_was_left_leaves_the_next_page_as_it_is(
+    tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
+) -> None:
+    """The page that a run leads to stays, and its own polls go on, though a poll of the page before came meanwhile."""
+    (tmp_path / "script.py").write_text(_APP, encoding="utf-8")
+    with app_below(tmp_path, start=("-c", _START, "run", str(tmp_path / "script.py"))) as server:
+        tab = new_tab(server).open()
+        tab.page.get_by_role("button", name="Leave").click()
+        tab.says("Beating on").says("Arrived")
+        tab.page.close()
