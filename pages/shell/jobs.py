@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.workspace.jobs import Work
     from pages.shell.state import Purpose
 
-_POLL_S = 0.4
+_POLL_S = 1.0
 
 
 def start_sweep(request: SweepRequest, *, instead_of: InterruptedJob | None = None) -> None:
@@ -261,8 +261,9 @@ def watch(owner: str, job_id: str, *, cancellable: bool, news: Callable[[], obje
 def _watch(
     owner: str, job_id: str, *, cancellable: bool, news: Callable[[], object] | None = None, told: object = None
 ) -> None:
+    shared = services()
     try:
-        job = services().jobs.job(owner, job_id)
+        job = shared.jobs.job(owner, job_id)
     except JobNotFoundError:
         st.rerun()
     if job.is_finished or (news is not None and news() != told):
@@ -273,6 +274,7 @@ def _watch(
         st.progress(job.share, text=f"**{plain(job.label)}**  \n{plain(what)} · {job.elapsed_s:.0f} s")
         if cancellable:
             st.button("Cancel", key=f"cancel_{job_id}", on_click=_cancel, args=(job_id,), disabled=job.cancelling)
+    shared.nudges.listen(lambda: shared.jobs.job(owner, job_id).is_finished, poll_s=_POLL_S)
 
 
 def _cancel(job_id: str) -> None:

@@ -43,7 +43,7 @@ def show(url: str) -> None:
             st.warning(sentence(flags.problem), icon=":material/cloud_off:")
         _switch(killed)
         # Not above the page: what a poll sends late would meet the page where it is being drawn.
-        _redraw_unless(None if killed is None else killed.version)
+        _redraw_unless(_version(killed))
     if flags_state.asked() == "kill":
         _dialog()
 
@@ -121,9 +121,16 @@ def _consequences(flags: FlagStore) -> str:
 
 @st.fragment(run_every=_POLL_S)
 def _redraw_unless(drawn: int | None) -> None:
+    shared = services()
     try:
-        killed = services().flags.is_killed
+        flags = shared.flags
+        is_stale = _version(flags.is_killed) != drawn
     except EngineError:
         return  # said when the page is drawn next
-    if (None if killed is None else killed.version) != drawn and flags_state.asked() is None:
+    if is_stale and flags_state.asked() is None:
         st.rerun()
+    shared.nudges.listen(lambda: _version(flags.is_killed) != drawn, poll_s=_POLL_S)
+
+
+def _version(killed: KillState | None) -> int | None:
+    return None if killed is None else killed.version

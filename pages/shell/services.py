@@ -22,6 +22,7 @@ from engine.workspace import JobRecords, JobRunner, Workspace
 from engine.workspace.database import wait_for_locks
 from pages.shell.company import login
 from pages.shell.migration.shared import Transfers
+from pages.shell.nudges import Nudges
 from pages.shell.text import sentence
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Shared:
     job_records: JobRecords
     first_sweep: FirstSweep
     transfers: Transfers
+    nudges: Nudges
 
     @cached_property
     def flags(self) -> FlagStore:
@@ -87,6 +89,7 @@ class Services:
         self.job_records = shared.job_records.acting_as(self.workspace)
         self.first_sweep = shared.first_sweep
         self.transfers = shared.transfers
+        self.nudges = shared.nudges
 
     @property
     def flags(self) -> FlagStore:
@@ -177,6 +180,7 @@ def data_root() -> str | None:
 
 
 def _close(opened: Shared) -> None:
+    opened.nudges.close(timeout_s=_CLOSE_S)
     opened.jobs.close(timeout_s=_CLOSE_S)
     opened.transfers.close(timeout_s=_CLOSE_S)
     opened.job_records.close()
@@ -193,6 +197,7 @@ def _open(folder: str, database_url: str) -> Shared:
         job_records=JobRecords(workspace),
         first_sweep=FirstSweep(),
         transfers=transfers,
+        nudges=Nudges(),
     )
 
 

@@ -72,12 +72,15 @@ def watch_changes(drawn: int) -> None:
 
 @st.fragment(run_every=_POLL_S)
 def _redraw_unless(drawn: int) -> None:
+    shared = services()
     try:
-        newest = services().workspace.audit_head()
+        newest, flags = shared.workspace.audit_head(), shared.flags
     except EngineError:
         return  # the banner's own poll says so
     if newest != drawn and flags_state.asked() is None:  # what somebody types into a dialog is not disturbed
         st.rerun()
+    # The snapshot is looked over several times a second in any case, for all tabs together.
+    shared.nudges.listen(lambda: flags.snapshot().audit_seq > drawn, poll_s=_POLL_S)
 
 
 def _login_name() -> str:

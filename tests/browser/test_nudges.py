@@ -1,0 +1,51 @@
+"""What must be seen at once does not wait for the next poll of a tab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from tests.browser.conftest import Server, Tab
+
+pytestmark = pytest.mark.browser
+
+_APP = """
+import streamlit as st
+from pathlib import Path
+from pages.shell.nudges import Nudges
+
+@st.cache_resource
+def nudges():
+    return Nudges()
+
+@st.fragment(run_every=600)
+def waiting():
+    if Path("{signal}").exists():
+        st.markdown("It has come")
+        return
+    st.markdown("Waiting")
+    nudges().listen(Path("{signal}").exists, poll_s=600)
+
+waiting()
+"""
+_START = "from streamlit.web.cli import main; main()"
+
+
+def test_a_tab_that_polls_every_ten_minutes_sees_a_change_at_once(
+    tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
+) -> None:
+    """Two tabs that listen poll when what they listen for has come, long before the interval is over."""
+    signal = tmp_path / "signal"
+    (tmp_path / "script.py").write_text(_APP.format(signal=signal), encoding="utf-8")
+    with app_below(tmp_path, start=("-c", _START, "run", str(tmp_path / "script.py"))) as server:
+        tabs = [new_tab(server).open().says("Waiting") for _ in range(2)]
+        signal.touch()
+        for tab in tabs:
+            tab.says("It has come")
+            tab.page.close()
