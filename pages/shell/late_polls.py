@@ -1,7 +1,7 @@
 """Keep Streamlit from losing a page, or the end of one, when a poll comes at the wrong moment.
 
-A poll is a fragment that asks by itself to run. Two moments are wrong; the busier the machine, the more often they
-come, and of twenty sessions on two cores several met each:
+A poll is a fragment that asks by itself to run. Three moments are wrong; the busier the machine, the more often they
+come, and of twenty sessions on two cores some met each:
 
 - Just after the thread of the last run has ended. Streamlit starts the next run at once and from then on ignores
   whatever of the last run still waits for the event loop: the browser never gets the rest of the page, and a finished
@@ -9,6 +9,8 @@ come, and of twenty sessions on two cores several met each:
 - While a run leads to another page. The poll still names the page that it was sent from, its run says so to the
   browser, and the browser clears the page that it has just drawn: the tab goes blank, and the next poll on it fails
   with "Cannot set a node at a delta path".
+- While the run of another page waits to begin. Streamlit makes one request of both and takes the page of the later one:
+  the reader stays where they were, and the click on the other page is lost.
 """
 
 # ruff: noqa: SLF001  # Streamlit offers no other way in
@@ -19,19 +21,23 @@ from typing import TYPE_CHECKING
 
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streamlit.proto.ClientState_pb2 import ClientState
     from streamlit.runtime.scriptrunner import RerunData
 
 _create: Callable[[AppSession, RerunData], None] = AppSession._create_scriptrunner
+_ask: Callable[[AppSession, ClientState | None], None] = AppSession.request_rerun
 _run: Callable[[ScriptRunner, RerunData], None] = ScriptRunner._run_script
 
 
 def mend_late_polls() -> None:
     """Run a fragment only after what the run before it has sent, and not from a page that was left; once a process."""
     AppSession._create_scriptrunner = _create_afterwards  # type: ignore[method-assign]  # no other way in
+    AppSession.request_rerun = _ask_unless_leaving  # type: ignore[method-assign]  # no other way in
     ScriptRunner._run_script = _run_unless_left  # type: ignore[method-assign]  # no other way in
 
 
@@ -54,6 +60,19 @@ def _create_afterwards(session: AppSession, asked: RerunData) -> None:
 
     # It had put everything into the loop's queue before it refused this run, and the queue keeps its order.
     session._event_loop.call_soon(create)
+
+
+def _ask_unless_leaving(session: AppSession, state: ClientState | None) -> None:
+    if state is None or not state.fragment_id or _next_page(session._scriptrunner) in {None, state.page_script_hash}:
+        _ask(session, state)
+
+
+def _next_page(runner: ScriptRunner | None) -> str | None:
+    """Return the page of the whole run that waits to begin, None when none does."""
+    requests = None if runner is None else runner._requests
+    if requests is None or requests._state != ScriptRequestType.RERUN or requests._rerun_data.fragment_id_queue:
+        return None
+    return requests._rerun_data.page_script_hash
 
 
 def _run_unless_left(runner: ScriptRunner, asked: RerunData) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from streamlit.runtime.app_session import AppSession
 
-_LOOK_S = 0.2
+_LOOK_S = 0.1
 _POLL_NOW_S = 0.05
 _BACK_TO_USUAL_S = 0.5
 _AGAIN_S = 3.0

@@ -41,8 +41,8 @@ _PAUSE_S = 1.0
 _PAGES = ("datasets", "sweep", "queries", "nesting", "serving", "compare", "flags", "rollout", "plan", "report")
 _ROW_ID = re.compile(r"\bs(\d\d)-(?:doc|query)-\d+")
 _SET_NAME = re.compile(r"soak-(\d\d)")
-_BROWSER = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-gpu")
-_DRAWN = "[data-testid='stApp'][data-test-script-state='notRunning']"
+BROWSER = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-gpu")
+DRAWN = "[data-testid='stApp'][data-test-script-state='notRunning']"
 
 
 @dataclass(kw_only=True)
@@ -71,7 +71,7 @@ def upload_of(number: int) -> tuple[str, bytes]:
 
 
 async def _settled(page: Page) -> None:
-    await page.wait_for_selector(_DRAWN, timeout=_STEP_MS)
+    await page.wait_for_selector(DRAWN, timeout=_STEP_MS)
 
 
 async def _look(page: Page, seen: Seen, where: str) -> None:
@@ -152,7 +152,7 @@ async def _sessions(url: str, numbers: range, seconds: float) -> list[Seen]:
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(_BROWSER))
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(BROWSER))
         until = time.monotonic() + seconds
         seen = await asyncio.gather(*(_session(browser, url, number, until) for number in numbers))
         await browser.close()
@@ -164,7 +164,7 @@ async def _visit(url: str) -> None:
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(_BROWSER))
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(BROWSER))
         page = await browser.new_page()
         await page.goto(f"{url}/flags", timeout=_STEP_MS)
         await _settled(page)
@@ -172,13 +172,15 @@ async def _visit(url: str) -> None:
 
 
 @contextmanager
-def _app(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+def running_app(folder: Path, **environment: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Run the app with its workspace and its log below `folder`, and yield its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = [sys.executable, __file__, "serve", "--server.port", port, "--server.headless", "true"]
     command += ["--server.disconnectedSessionTTL", str(_TTL_S)]
     variables = {**os.environ, "DIMSHIFT_WORKSPACE": str(folder / "workspace"), _CLOCKED: str(folder / "reruns")}
+    variables |= environment
     variables["PYTHONPATH"] = str(ROOT)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)
@@ -206,7 +208,7 @@ def soak(*, seconds: float | None = None, n_sessions: int = N_SESSIONS) -> dict:
     been through, with all libraries loaded.
     """
     lasts = float(os.environ.get("DIMSHIFT_SOAK_S", "300")) if seconds is None else seconds
-    with tempfile.TemporaryDirectory(prefix="dimshift-soak-") as name, _app(Path(name)) as (url, process):
+    with tempfile.TemporaryDirectory(prefix="dimshift-soak-") as name, running_app(Path(name)) as (url, process):
         folder = Path(name)
         warm = asyncio.run(_sessions(url, range(99, 100), 0.0 if n_sessions < N_SESSIONS else 20.0))
         before = _rested(url, process)

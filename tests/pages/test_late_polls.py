@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
 
 from pages.shell import late_polls
 
@@ -85,10 +88,40 @@ def test_a_first_run_starts_at_once_and_a_page_that_was_left_not_at_all() -> Non
     assert begin(Runner(is_ended=True), leaves=True).happened == ["rest of the page"]
 
 
+def asked_for(pending: RerunData | None, state: ClientState | None) -> bool:
+    """Tell whether a request goes through to a session whose runner still has `pending` to begin."""
+    requests = ScriptRequests()
+    if pending is not None:
+        requests.request_rerun(pending)
+    session = SimpleNamespace(_scriptrunner=SimpleNamespace(_requests=requests))
+    late_polls._ask_unless_leaving(session, state)  # type: ignore[arg-type]  # enough of one
+    return hasattr(session._scriptrunner, "is_asked")
+
+
+@pytest.mark.parametrize(
+    ("pending", "state", "passes"),
+    [
+        (RerunData(page_script_hash="new"), ClientState(fragment_id="poll", page_script_hash="old"), False),
+        (RerunData(page_script_hash="new"), ClientState(fragment_id="poll", page_script_hash="new"), True),
+        (RerunData(page_script_hash="new"), ClientState(page_script_hash="old"), True),
+        (RerunData(page_script_hash="new"), None, True),
+        (RerunData(page_script_hash="new", fragment_id="other"), ClientState(fragment_id="poll"), True),
+        (None, ClientState(fragment_id="poll", page_script_hash="old"), True),
+    ],
+)
+def test_a_poll_does_not_take_the_page_of_a_click(
+    monkeypatch: pytest.MonkeyPatch, pending: RerunData | None, state: ClientState | None, passes: bool
+) -> None:
+    """A poll of the page before is dropped while the run of another page waits to begin; all else goes through."""
+    monkeypatch.setattr(late_polls, "_ask", lambda session, _state: setattr(session._scriptrunner, "is_asked", True))
+    assert asked_for(pending, state) is passes
+
+
 def test_streamlit_has_what_is_replaced() -> None:
     """A Streamlit that starts runs in another way is noticed here and not by readers in front of a blank page."""
     assert AppSession._create_scriptrunner.__code__.co_varnames[:2] == ("self", "initial_rerun_data")
     assert {"_scriptrunner", "_event_loop", "_state"} <= set(AppSession.__init__.__code__.co_names)
     assert ScriptRunner._run_script.__code__.co_varnames[:2] == ("self", "rerun_data")
+    assert AppSession.request_rerun.__code__.co_varnames[:2] == ("self", "client_state")
     assert "_pages_manager" in ScriptRunner.__init__.__code__.co_names
     assert {"page_script_hash", "fragment_id_queue"} <= set(RerunData.__dataclass_fields__)
