@@ -71,6 +71,7 @@ URLS = (
     b"postgresql://me@/search?host=/run/postgresql#docs",
     b"postgresql://[::1]:5432/db#t",
     b"lancedb:///data/vectors#docs_768",
+    b"lancedb+s3://bucket/folder#docs_768",
     b"qdrant://host:6333?tls=1#docs",
     b"qdrant:///data/folder#docs",
     b"file:///data/vectors%20a.npy?id=doc_id",

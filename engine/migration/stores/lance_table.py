@@ -27,13 +27,13 @@ from engine.migration.stores.arrow_rows import (
     vector_array,
     vectors_of,
 )
+from engine.migration.stores.buckets import bucket_failure
 from engine.migration.stores.failures import missing_table, of_disk
 from engine.migration.stores.protocol import Batch, IndexInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -216,16 +216,16 @@ def schema_of(spec: TableSpec, url: StoreUrl) -> Any:
     return pa.schema(fields)
 
 
-def connect(folder: Path) -> Any:
-    """Return the database in `folder`; what others write is seen at the next read."""
-    return lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
+def connect(url: StoreUrl) -> Any:
+    """Return the database in the folder or bucket of `url`; what others write is seen at the next read."""
+    return lancedb.connect(str(url.bucket or url.path), read_consistency_interval=timedelta(0))
 
 
-def tables_in(folder: Path) -> list[str]:
+def tables_in(url: StoreUrl) -> list[str]:
     """Return the names of the tables; none, and no new folder, when there is no folder."""
-    if not folder.is_dir():
+    if url.path is not None and not url.path.is_dir():
         return []
-    database = connect(folder)
+    database = connect(url)
     names: list[str] = []
     answer = database.list_tables()
     names += answer.tables
@@ -235,12 +235,12 @@ def tables_in(folder: Path) -> list[str]:
     return names
 
 
-def open_table(url: StoreUrl, folder: Path) -> LanceTable:
+def open_table(url: StoreUrl) -> LanceTable:
     """Open the table and tell its columns. Raises StoreError when there is none, or vectors cannot be read from it."""
-    there = tables_in(folder)
+    there = tables_in(url)
     if url.table not in there:
         raise missing_table("table", url.table, there=there)
-    table = connect(folder).open_table(url.table)
+    table = connect(url).open_table(url.table)
     layout = layout_of(table.schema, url, needs_id=True)
     key = layout.id or ""
     dim = layout.dim
@@ -258,16 +258,16 @@ def reported(url: StoreUrl) -> Iterator[None]:
     except EngineError:
         raise
     except (ValueError, RuntimeError, OSError, pa.ArrowException) as error:
-        raise _sentence(error, str(url.path)) from error
+        raise _sentence(error, url) from error
 
 
-def _sentence(error: Exception, folder: str) -> StoreError:
+def _sentence(error: Exception, url: StoreUrl) -> StoreError:
     text = str(error)
     if "ommit conflict" in text or "concurrent" in text.lower():
         return StoreUnavailableError("others write to the table at the same time", hint="Try again in a moment")
-    on_disk = of_disk(error, where=folder)
-    if on_disk is not None:
-        return on_disk
+    known = of_disk(error, where=str(url.path)) if url.bucket is None else bucket_failure(text, url.bucket)
+    if known is not None:
+        return known
     said = _PLACE_IN_SOURCE.sub("", text).strip(" ,.") or type(error).__name__
     return StoreError("LanceDB must be able to carry this out", found=said)
 

@@ -1,4 +1,4 @@
-"""LanceDB: a folder with tables of Arrow columns, no server."""
+"""LanceDB: a folder, on disk or in object storage, with tables of Arrow columns, no server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import lancedb
@@ -45,7 +44,7 @@ _WRITES_UNTIL_COMPACTION = 256  # every write is a file and a version; thousands
 
 
 class LanceStore:
-    """A table of a LanceDB folder.
+    """A table of a LanceDB folder, on disk or in a bucket.
 
     Lance promises no order of rows. A scan pins the table's version, lets the engine sort ids with row addresses (on
     disk where they are many), and takes the rows in that order, which is the canonical one: it never sees half of a
@@ -55,7 +54,6 @@ class LanceStore:
 
     def __init__(self, url: StoreUrl) -> None:
         self._url = url
-        self._folder = url.path or Path()
         self._opened: LanceTable | None = None
         self._writes = 0
 
@@ -90,14 +88,14 @@ class LanceStore:
                 has_updated_at=layout.updated_at is not None,
                 payload_columns=layout.payload,
                 left_out=layout.left_out,
-                writable=os.access(self._folder, os.W_OK),
+                writable=os.access(self._url.path, os.W_OK) if self._url.path is not None else None,
                 mark=opened.notes.mark,
             )
 
     def exists(self) -> bool:
         """Tell whether the folder has the table."""
         with self._reported():
-            return self._url.table in tables_in(self._folder)
+            return self._url.table in tables_in(self._url)
 
     def count(self) -> int:
         """Count the rows."""
@@ -110,15 +108,16 @@ class LanceStore:
         if self.exists():
             raise existing_table("table", self._url.table)
         with self._reported():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            connect(self._folder).create_table(self._url.table, schema=schema_of(spec, self._url))
+            if self._url.path is not None:
+                self._url.path.mkdir(parents=True, exist_ok=True)
+            connect(self._url).create_table(self._url.table, schema=schema_of(spec, self._url))
 
     def drop(self) -> None:
         """Remove the table."""
         self.close()
         if self.exists():
             with self._reported():
-                connect(self._folder).drop_table(self._url.table)
+                connect(self._url).drop_table(self._url.table)
 
     def set_mark(self, mark: str | None) -> None:
         """Keep the mark in the metadata of the id column."""
@@ -170,7 +169,7 @@ class LanceStore:
         checks.check_batch_size(batch_size)
         last = None if after is None else from_coded_text(after)
         with self._reported():
-            opened = open_table(self._url, self._folder)
+            opened = open_table(self._url)
             checks.check_prefix(dim, opened.dim)
             if changed_since is not None and opened.layout.updated_at is None:
                 raise no_moments()
@@ -284,7 +283,7 @@ class LanceStore:
 
     def _open(self) -> LanceTable:
         if self._opened is None:
-            self._opened = open_table(self._url, self._folder)
+            self._opened = open_table(self._url)
         return self._opened
 
     def _reported(self) -> AbstractContextManager[None]:

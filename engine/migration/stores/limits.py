@@ -1,4 +1,4 @@
-"""Which stores a shared server opens: hosts that its configuration lists, and folders; never whatever a visitor types.
+"""Which stores a shared server opens: hosts and buckets that its configuration lists, and folders; nothing else.
 
 Hosts are compared by name, before any name is looked up: whoever controls the DNS of a listed name decides where it
 leads. Drivers follow no redirects, so a listed host cannot send the connection elsewhere.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import AccessError, ParameterError, printable
+from engine.migration.stores.buckets import BUCKET_SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,7 @@ _SYSTEM = "system"  # the certificates of the operating system, for sslrootcert
 class StoreLimits:
     """What may be opened: `hosts` are patterns such as ``db.example.com``, ``*.example.com:5432`` or ``10.0.0.0/8``.
 
+    Buckets, which are opened with the server's own credentials, are listed as ``s3://bucket`` or ``s3://team-*``.
     Stores on disk, sockets in the file system and certificates must lie below one of `folders`.
     """
 
@@ -60,6 +62,9 @@ class StoreLimits:
         if url.path is not None:
             self._check_path(url.path, "a store on disk")
             return
+        if url.bucket is not None:
+            self._check_bucket(url.bucket.name)
+            return
         certificate = url.option("sslrootcert")
         if certificate and certificate != _SYSTEM:
             self._check_path(Path(certificate), "a certificate")
@@ -70,12 +75,20 @@ class StoreLimits:
             port = ports[place] if place < len(ports) and len(ports) > 1 else ports[0]
             self._check_host(host.strip(), port.strip() or _PORTS.get(url.kind, ""))
 
+    def _check_bucket(self, name: str) -> None:
+        if not any(fnmatchcase(BUCKET_SCHEME + name, one) for one in self.hosts if one.startswith(BUCKET_SCHEME)):
+            raise AccessError(
+                "this server opens only buckets that its configuration lists",
+                found=BUCKET_SCHEME + name,
+                hint=f"Whoever runs it adds it to {STORE_HOSTS}",
+            )
+
     def _check_host(self, host: str, port: str) -> None:
         if host.startswith(("/", "@")):
             self._check_path(Path(host), "a socket")
             return
         name = (host or _LOCAL).lower().rstrip(".")
-        if not any(_matches(pattern, name, port) for pattern in self.hosts):
+        if not any(_matches(one, name, port) for one in self.hosts if not one.startswith(BUCKET_SCHEME)):
             raise AccessError(
                 "this server opens stores only on hosts that its configuration lists",
                 found=name,
@@ -99,12 +112,13 @@ class StoreLimits:
 def _patterns(listed: str) -> tuple[str, ...]:
     patterns = tuple(one.strip().lower().rstrip(".") for one in listed.split(",") if one.strip())
     for pattern in patterns:
-        is_other = any(character in pattern for character in "/@ ") and _network(pattern) is None
+        name = pattern.removeprefix(BUCKET_SCHEME)
+        is_other = any(character in name for character in "/@ ") and _network(pattern) is None
         if is_other or len(listed) > _LONGEST_LIST:
             raise ParameterError(
-                f"{STORE_HOSTS} lists hosts with commas between",
+                f"{STORE_HOSTS} lists hosts and buckets with commas between",
                 found=printable(pattern, longest=60),
-                hint="Write db.example.com, *.example.com:5432 or 10.0.0.0/8",
+                hint="Write db.example.com, *.example.com:5432, 10.0.0.0/8 or s3://bucket",
             )
     return patterns
 

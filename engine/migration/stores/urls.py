@@ -5,6 +5,7 @@
     postgresql://user@host:5432/database#table        postgresql://user@/database?host=/run/postgresql#schema.table
     lancedb:///absolute/folder#table                  file:///absolute/vectors.npy
     qdrant://host:6333#collection                     qdrant:///absolute/folder#collection
+    lancedb+s3://bucket/folder#table
 
 Columns are found by themselves; where several could be meant they are named: ``?id=doc_id&vector=emb&payload=meta&
 updated_at=changed``. Parts that hold ``/ ? # @ %`` are percent-encoded.
@@ -23,12 +24,14 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from engine.errors import ParameterError, PathError
+from engine.migration.stores.buckets import parse_bucket
 from engine.migration.stores.failures import missing_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from urllib.parse import SplitResult
 
+    from engine.migration.stores.buckets import Bucket
     from engine.migration.stores.limits import StoreLimits
     from engine.migration.stores.protocol import StoreKind, VectorStore
 
@@ -40,6 +43,7 @@ _KINDS: dict[str, StoreKind] = {
     "postgresql": "pgvector",
     "postgres": "pgvector",
     "lancedb": "lancedb",
+    "lancedb+s3": "lancedb",
     "qdrant": "qdrant",
     "file": "files",
 }
@@ -52,21 +56,25 @@ _OPTIONS: dict[StoreKind, tuple[str, ...]] = {
 }
 _EXAMPLES: dict[StoreKind, str] = {
     "pgvector": "postgresql://user@host/database#table",
-    "lancedb": "lancedb:///absolute/folder#table",
+    "lancedb": "lancedb:///absolute/folder#table or lancedb+s3://bucket/folder#table",
     "qdrant": "qdrant://host:6333#collection or qdrant:///absolute/folder#collection",
     "files": "file:///absolute/vectors.npy",
 }
-_SCHEME = re.compile(r"([a-z]+)://", re.IGNORECASE)
+_SCHEME = re.compile(r"([a-z]+(?:\+s3)?)://", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreUrl:
-    """The parts of a store's URL. `password` came with it and is never shown; `path` is set for stores on disk."""
+    """The parts of a store's URL. `password` came with it and is never shown.
+
+    `path` is set for stores on disk, `bucket` for those in object storage; all others have a host.
+    """
 
     kind: StoreKind
     table: str
     path: Path | None = None
+    bucket: Bucket | None = None
     host: str | None = None
     port: int | None = None
     user: str | None = None
@@ -82,7 +90,9 @@ class StoreUrl:
         """Return the URL without the password; parsing it gives the same store."""
         scheme = {"pgvector": "postgresql", "files": "file"}.get(self.kind, self.kind)
         authority = ""
-        if self.path is None:
+        if self.bucket is not None:
+            scheme, authority = "lancedb+s3", self.bucket.quoted()
+        elif self.path is None:
             host = f"[{self.host}]" if _is_ipv6(self.host) else quote(self.host or "", safe="")
             authority = (f"{quote(self.user, safe='')}@" if self.user else "") + host
             authority += f":{self.port}" if self.port is not None else ""
@@ -158,6 +168,8 @@ def parse_url(url: str) -> StoreUrl:
         return StoreUrl(kind=kind, table=Path(unquote(parts.path)).name, path=_path(kind, parts), options=options)
     if not table:
         raise _bad(kind, "must end with # and the name of the table")
+    if scheme and scheme[1].lower() == "lancedb+s3":
+        return StoreUrl(kind=kind, table=_plain_name(kind, table), bucket=parse_bucket(parts), options=options)
     if kind == "lancedb" or (kind == "qdrant" and not parts.netloc):
         return StoreUrl(kind=kind, table=_plain_name(kind, table), path=_path(kind, parts), options=options)
     return _network_url(kind, parts, port, table, options)

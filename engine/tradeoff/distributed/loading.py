@@ -19,9 +19,10 @@ from engine.embeddings.readers.source import Source
 from engine.embeddings.readers.trec import read_qrels
 from engine.errors import ParameterError
 from engine.seeds import check_seed
-from engine.tradeoff.distributed.parts import check_parts, checked_url, describe_parts, list_parts
+from engine.tradeoff.distributed.parts import check_parts, describe_parts, list_parts
 from engine.tradeoff.distributed.reading import find_ids, take_rows
 from engine.tradeoff.distributed.sharded import SetOnWorkers, no_rows
+from engine.tradeoff.distributed.storage import checked_url, file_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ def load_parts(cluster: Cluster, source: PartsSource, *, seed: int) -> tuple[tup
     parts = tuple(part for some in described for part in some)
     check_parts(parts)
     n_rows = sum(part.n_rows for part in parts)
-    name = Path(url.rstrip("/")).stem or "corpus"
+    name = Path(file_name(url.rstrip("/"))).stem or "corpus"
     made = _with_queries(cluster, source, parts, n_rows, name=name, seed=seed)
     return parts, made
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import mmap
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -16,9 +16,17 @@ from engine.embeddings.readers.arrow_values import matrix_of
 from engine.embeddings.readers.columnar import choose_vector_column
 from engine.embeddings.readers.numpy_files import read_npy_header
 from engine.embeddings.readers.options import ReadOptions
-from engine.embeddings.readers.registry import damage_reported
-from engine.embeddings.readers.source import bare_name
-from engine.errors import ClusterError, FormatError, ParameterError, VectorError, printable
+from engine.errors import FormatError, VectorError
+from engine.tradeoff.distributed.storage import (
+    file_name,
+    filesystem,
+    is_local,
+    is_web,
+    opened,
+    read_or_reported,
+    read_range,
+    size_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +35,6 @@ if TYPE_CHECKING:
 
 PartKind = Literal["mapped", "npy", "parquet"]
 
-_PROTOCOLS = ("file", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hdfs", "webhdfs", "http", "https")
 _HEADER_BYTES = (1 << 16) + 16
 _EXTENSIONS = (".npy", ".parquet")
 # What lies beside the corpus in a folder and is not a part of it.
@@ -62,23 +69,7 @@ class Part:
     @property
     def name(self) -> str:
         """What messages call it."""
-        return bare_name(self.url)
-
-
-def checked_url(url: str) -> str:
-    """Return `url` as workers can open it: an absolute path, or a URL of a protocol that holds files.
-
-    Raises
-    ------
-    ParameterError
-        For other protocols, and for URLs that chain several.
-    """
-    scheme = urlsplit(url).scheme if "://" in url else ""
-    if "::" in url or (scheme and scheme not in _PROTOCOLS):
-        raise ParameterError(
-            f"parts of a corpus must lie in a folder or below a URL of {', '.join(_PROTOCOLS)}", found=printable(url)
-        )
-    return url if scheme else str(Path(url).absolute())
+        return file_name(self.url)
 
 
 def list_parts(url: str) -> tuple[str, ...]:
@@ -90,24 +81,24 @@ def list_parts(url: str) -> tuple[str, ...]:
         When nothing is there that this machine can read.
     FormatError
         When the folder holds no parts, or parts of two formats.
+    ClusterError
+        When the driver of the URL is not installed.
     """
-    name = bare_name(url)
-    with damage_reported(name):
-        fs, path = _filesystem(url)
-        if fs.isfile(path):
-            return (url,)
-        found = [str(one) for one in fs.ls(path, detail=False)]
-    files = [one for one in found if one.lower().endswith(_EXTENSIONS) and not _BESIDE.fullmatch(bare_name(one))]
-    kinds = {one.lower().rsplit(".", 1)[-1] for one in files}
+    name = file_name(url)
+    found = read_or_reported(name, partial(_listed, url))
+    if found is None:
+        return (url,)
+    fs = filesystem(url)[0]
+    files = [one for one in found if _extension(one) and not _BESIDE.fullmatch(file_name(one))]
+    kinds = {_extension(one) for one in files}
     if len(kinds) != 1:
         raise FormatError.in_file(
             name,
             "a folder of a corpus must hold parts that are all .npy or all .parquet",
-            found="both" if kinds else ", ".join(sorted(bare_name(one) for one in found)[:5]) or "an empty folder",
+            found="both" if kinds else ", ".join(sorted(file_name(one) for one in found)[:5]) or "an empty folder",
             hint="Name the folder that holds the parts and nothing else",
         )
-    is_local = "file" in _protocols(fs)
-    return tuple(one if is_local else str(fs.unstrip_protocol(one)) for one in sorted(files, key=_natural))
+    return tuple(one if is_local(fs) else str(fs.unstrip_protocol(one)) for one in sorted(files, key=_natural))
 
 
 def describe_parts(urls: Sequence[str], *, column: str | None = None) -> tuple[Part, ...]:
@@ -116,15 +107,13 @@ def describe_parts(urls: Sequence[str], *, column: str | None = None) -> tuple[P
     Raises
     ------
     PathError
-        When this machine cannot read one of them.
+        When this machine cannot read one of them, or a web server sends no ranges of it.
     FormatError
         When one is not what it claims to be, or holds no vectors.
+    ClusterError
+        When the driver of the URL is not installed.
     """
-    described = []
-    for url in urls:
-        with damage_reported(bare_name(url)):
-            described.append(_parquet(url, column) if url.lower().endswith(".parquet") else _npy(url))
-    return tuple(described)
+    return tuple(read_or_reported(file_name(url), partial(_described, url, column)) for url in urls)
 
 
 def check_parts(parts: Sequence[Part]) -> None:
@@ -162,16 +151,24 @@ def mapped_part(vectors: Vectors) -> Part | None:
     )
 
 
-def opened(url: str) -> Any:
-    """Open `url`, a path or a URL, for reading bytes."""
-    fs, path = _filesystem(url)
-    return fs.open(path, "rb")
+def _listed(url: str) -> list[str] | None:
+    """Return what the folder at `url` holds; None for a file."""
+    fs, path = filesystem(url)
+    fs.invalidate_cache()  # a worker lives longer than a listing holds
+    if _extension(url) or (not is_web(url) and fs.isfile(path)):  # every page of a web server is a file
+        return None
+    return [str(one) for one in fs.ls(path, detail=False)]
+
+
+def _described(url: str, column: str | None) -> Part:
+    filesystem(url)[0].invalidate_cache()
+    return _parquet(url, column) if _extension(url) == ".parquet" else _npy(url)
 
 
 def _npy(url: str) -> Part:
-    fs, path = _filesystem(url)
-    name, size = bare_name(url), int(fs.size(path))
-    header = read_npy_header(name, fs.cat_file(path, start=0, end=min(size, _HEADER_BYTES)))
+    fs, path = filesystem(url)
+    name, size = file_name(url), size_of(url)
+    header = read_npy_header(name, read_range(url, 0, min(size, _HEADER_BYTES)) if size else b"")
     if len(header.shape) != 2 or 0 in header.shape or header.dtype.name not in DTYPES:
         raise FormatError.in_file(
             name,
@@ -184,15 +181,14 @@ def _npy(url: str) -> Part:
         raise FormatError.in_file(
             name, "an npy file must hold exactly what its header promises", found=f"{size:,} bytes of {promised:,}"
         )
-    is_local = "file" in _protocols(fs)
-    if header.order == "F" and not is_local:
+    if header.order == "F" and not is_local(fs):
         raise FormatError.in_file(
             name, "a part that is read by URL must be in row order", hint="Save np.ascontiguousarray(array)"
         )
     by_row = (dim * header.dtype.itemsize, header.dtype.itemsize)
     return Part(
-        url=str(path) if is_local else url,
-        kind="mapped" if is_local else "npy",
+        url=str(path) if is_local(fs) else url,
+        kind="mapped" if is_local(fs) else "npy",
         n_rows=n_rows,
         dim=dim,
         n_bytes=size,
@@ -205,7 +201,7 @@ def _npy(url: str) -> Part:
 def _parquet(url: str, column: str | None) -> Part:
     import pyarrow.parquet as pq
 
-    name = bare_name(url)
+    name, size = file_name(url), size_of(url)
     with opened(url) as file:
         table = pq.ParquetFile(file)
         chosen = choose_vector_column(name, table.schema_arrow, column)
@@ -214,30 +210,13 @@ def _parquet(url: str, column: str | None) -> Part:
             raise FormatError.in_file(name, "a part must hold vectors, a list of floats a row", found=found)
         first = next(table.iter_batches(1, columns=[chosen])).column(0)
         dim = matrix_of(name, first, ReadOptions(), first_row=0).shape[1]
-        return Part(url=url, kind="parquet", n_rows=table.metadata.num_rows, dim=dim, n_bytes=_size(url), column=chosen)
+        return Part(url=url, kind="parquet", n_rows=table.metadata.num_rows, dim=dim, n_bytes=size, column=chosen)
 
 
-def _size(url: str) -> int:
-    fs, path = _filesystem(url)
-    return int(fs.size(path))
-
-
-def _filesystem(url: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs  # dask brings it
-
-    try:
-        return url_to_fs(url)  # type: ignore[no-any-return]  # fsspec has no types
-    except ImportError as error:
-        raise ClusterError(
-            "every worker must have the fsspec driver of the URL",
-            found=f"{urlsplit(url).scheme}: {error}",
-            hint="Install it on the workers, such as s3fs for s3 or gcsfs for gs",
-        ) from None
-
-
-def _protocols(fs: Any) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+def _extension(url: str) -> str:
+    """Return the extension of a part; nothing for other files."""
+    return next((one for one in _EXTENSIONS if file_name(url).lower().endswith(one)), "")
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
-    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in _NUMBERS.split(bare_name(path))]
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in _NUMBERS.split(file_name(path))]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import mmap
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from engine.embeddings.readers.registry import damage_reported
 from engine.errors import PathError, VectorError
 from engine.scoring import TILE_ROWS
 from engine.scoring.rows import as_float32
-from engine.tradeoff.distributed.parts import opened
+from engine.tradeoff.distributed.storage import driver_errors, opened, read_or_reported, read_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -74,31 +75,15 @@ def take_rows(parts: Sequence[Part], rows: Int64) -> Float32:
     for part in parts:
         first, last = np.searchsorted(rows, (first_row, first_row + part.n_rows))
         if first < last:
-            with damage_reported(part.name):
-                taken[first:last] = as_float32(_take(part, rows[first:last] - first_row))
+            asked = partial(_take, part, rows[first:last] - first_row)
+            taken[first:last] = as_float32(read_or_reported(part.name, asked))
         first_row += part.n_rows
     return taken
 
 
 def find_ids(part: Part, *, wanted: frozenset[str], column: str | None) -> dict[str, int] | None:
     """Return the rows of those of `wanted` that are ids of `part`; None where it has no ids but row numbers."""
-    if part.kind != "parquet":
-        return None
-    import pyarrow.parquet as pq
-
-    rows: dict[str, int] = {}
-    with damage_reported(part.name), opened(part.url) as file:
-        table = pq.ParquetFile(file)
-        names = [name for name in table.schema_arrow.names if name != part.column]
-        chosen = choose_named(part.name, names, ID_NAMES, chosen=column)
-        if chosen is None:
-            return None
-        at = 0
-        for batch in table.iter_batches(columns=[chosen]):
-            ids = strings_of(part.name, chosen, batch.column(0))
-            rows |= {one: at + row for row, one in enumerate(ids) if one is not None and one in wanted}
-            at += batch.num_rows
-    return rows
+    return read_or_reported(part.name, partial(_ids_in, part, wanted, column)) if part.kind == "parquet" else None
 
 
 def map_part(part: Part) -> Vectors:
@@ -119,13 +104,32 @@ def map_part(part: Part) -> Vectors:
     return np.ndarray(shape, np.dtype(part.dtype), buffer=mapped, offset=part.offset, strides=part.strides)
 
 
+def _ids_in(part: Part, wanted: frozenset[str], column: str | None) -> dict[str, int] | None:
+    import pyarrow.parquet as pq
+
+    rows: dict[str, int] = {}
+    with opened(part.url) as file:
+        table = pq.ParquetFile(file)
+        names = [name for name in table.schema_arrow.names if name != part.column]
+        chosen = choose_named(part.name, names, ID_NAMES, chosen=column)
+        if chosen is None:
+            return None
+        at = 0
+        for batch in table.iter_batches(columns=[chosen]):
+            ids = strings_of(part.name, chosen, batch.column(0))
+            rows |= {one: at + row for row, one in enumerate(ids) if one is not None and one in wanted}
+            at += batch.num_rows
+    return rows
+
+
 @contextmanager
 def _read_from(part: Part) -> Iterator[None]:
     """Report damage by the part's name, but let failures of the storage through: they may pass."""
     failed: OSError | None = None
     with damage_reported(part.name):
         try:
-            yield
+            with driver_errors():
+                yield
         except (FileNotFoundError, PermissionError):
             raise
         except OSError as error:
@@ -159,9 +163,7 @@ def _pieces(one: _Stretch, rows: int) -> Iterator[Vectors]:
 def _ranged(part: Part, first: int, last: int) -> Vectors:
     dtype = np.dtype(part.dtype)
     width = part.dim * dtype.itemsize
-    with opened(part.url) as file:
-        file.seek(part.offset + first * width)
-        data = file.read((last - first) * width)
+    data = read_range(part.url, part.offset + first * width, part.offset + last * width)
     return np.frombuffer(data, dtype, (last - first) * part.dim).reshape(last - first, part.dim)
 
 
@@ -169,20 +171,51 @@ def _parquet_pieces(one: _Stretch, rows: int) -> Iterator[Vectors]:
     """Yield the rows of the stretch; row groups outside of it are not read."""
     import pyarrow.parquet as pq
 
-    part, options = one.part, ReadOptions()
+    part = one.part
     with _read_from(part), opened(part.url) as file:
         table = pq.ParquetFile(file)
-        ends = np.cumsum([table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)])
-        groups = [group for group, end in enumerate(ends) if end > one.start]
-        at = int(ends[groups[0] - 1]) if groups and groups[0] else 0
-        for batch in table.iter_batches(rows, row_groups=groups, columns=[part.column]):
-            if at >= one.stop:
-                return
-            low, high = max(one.start - at, 0), min(one.stop - at, batch.num_rows)
-            if low < high:
-                wanted = batch.column(0).slice(low, high - low)
-                yield _checked(part, matrix_of(part.name, wanted, options, first_row=at + low))
-            at += batch.num_rows
+        for group in _row_groups(table):
+            if group.start < one.stop and group.stop > one.start:
+                for found in _found_in(table, part, group, rows):
+                    low, high = max(one.start - found.start, 0), min(one.stop - found.start, len(found.column))
+                    if low < high:
+                        yield found.vectors(part, low, high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Rows `start` to `stop` of a Parquet file, which it holds together."""
+
+    number: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """A stretch of the column of vectors, from row `start` of its part on."""
+
+    start: int
+    column: Any
+
+    def vectors(self, part: Part, low: int, high: int) -> Vectors:
+        """Return rows `low` to `high` of it."""
+        wanted = self.column.slice(low, high - low)
+        return _checked(part, matrix_of(part.name, wanted, ReadOptions(), first_row=self.start + low))
+
+
+def _row_groups(table: Any) -> list[_Group]:
+    stops = np.cumsum([table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]).tolist()
+    starts = [0, *stops[:-1]]
+    return [_Group(number=i, start=start, stop=stop) for i, (start, stop) in enumerate(zip(starts, stops, strict=True))]
+
+
+def _found_in(table: Any, part: Part, group: _Group, rows: int) -> Iterator[_Found]:
+    at = group.start
+    # One group a call: of several, Arrow fetches all before it gives the first rows.
+    for batch in table.iter_batches(rows, row_groups=[group.number], columns=[part.column]):
+        yield _Found(start=at, column=batch.column(0))
+        at += batch.num_rows
 
 
 def _checked(part: Part, piece: Vectors) -> Vectors:
@@ -214,10 +247,19 @@ def _take(part: Part, rows: Int64) -> Vectors:
         return map_part(part)[rows]
     if part.kind == "npy":
         return np.concatenate([_ranged(part, int(row), int(row) + 1) for row in rows])
-    whole = _Stretch(part=part, start=int(rows[0]), stop=int(rows[-1]) + 1)
-    found, at = [], whole.start
-    for piece in _parquet_pieces(whole, TILE_ROWS):
-        here = rows[(rows >= at) & (rows < at + len(piece))] - at
-        found.append(np.asarray(piece[here]))
-        at += len(piece)
-    return np.concatenate(found)
+    return _take_parquet(part, rows)
+
+
+def _take_parquet(part: Part, rows: Int64) -> Vectors:
+    import pyarrow.parquet as pq
+
+    taken = []
+    with opened(part.url) as file:
+        table = pq.ParquetFile(file)
+        for group in _row_groups(table):
+            if np.any((rows >= group.start) & (rows < group.stop)):
+                for found in _found_in(table, part, group, TILE_ROWS):
+                    here = rows[(rows >= found.start) & (rows < found.start + len(found.column))] - found.start
+                    if len(here):
+                        taken.append(np.asarray(found.vectors(part, 0, len(found.column))[here]))
+    return np.concatenate(taken)

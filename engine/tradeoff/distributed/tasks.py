@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import time
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,12 @@ import numpy as np
 from engine import __version__
 from engine.embeddings import EmbeddingSet
 from engine.embeddings.readers.registry import damage_reported
-from engine.errors import PathError, printable
 from engine.progress import never_cancelled
 from engine.scoring import TILE_ROWS, PartialTopK, merge_topk, partial_topk
 from engine.scoring.blas import blas_thread_count
 from engine.scoring.rows import as_float32
 from engine.tradeoff.distributed.reading import map_part, read_rows
+from engine.tradeoff.distributed.storage import asked_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from engine.progress import Cancelled
     from engine.tradeoff.distributed.parts import Part
 
-_ATTEMPTS = 3
 _PACKAGES = ("numpy", "scipy", "numba")
 
 
@@ -76,23 +75,9 @@ def hold(question: Question) -> Question:
 def score(question: Question, start: int, stop: int) -> Scored:
     """Return the best of rows `start` to `stop` for every query at every dimension, on one thread.
 
-    Reading is tried three times, since shared and remote files may fail for a moment; engine errors are final.
+    Reading is tried three times; engine errors are final.
     """
-    name = question.parts[0].name
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return _score(question, start, stop)
-        except (FileNotFoundError, PermissionError) as error:
-            raise PathError(f"{name}: every worker must be able to read the corpus", found=error.strerror) from None
-        except OSError as error:
-            failed = error
-        if attempt < _ATTEMPTS:
-            time.sleep(2.0 ** (attempt - 1))
-    raise PathError(
-        f"{name}: the storage of the corpus must answer every worker",
-        found=f"{_ATTEMPTS} failures, the last one {printable(failed)}",
-        hint="Sweep again when it answers; a damaged file fails in the same way",
-    )
+    return asked_again(question.parts[0].name, partial(_score, question, start, stop))
 
 
 def merge(*scored: Scored) -> Scored:

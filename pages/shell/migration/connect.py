@@ -32,7 +32,7 @@ _HELP = """
 | Database | URL |
 |---|---|
 | PostgreSQL with pgvector | `postgresql://user@host:5432/database#schema.table` |
-| LanceDB | `lancedb:///absolute/folder#table` |
+| LanceDB, in a bucket | `lancedb:///absolute/folder#table`, `lancedb+s3://bucket/folder#table` |
 | Qdrant server, folder | `qdrant://host:6333#collection`, `qdrant:///absolute/folder#collection` |
 | npy, Parquet | `file:///absolute/vectors.npy`, `file:///absolute/vectors.parquet` |
 

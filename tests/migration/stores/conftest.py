@@ -9,14 +9,39 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engine.migration.stores import VectorStore, open_store, parse_url
+from tests.object_storage import BUCKET, running_s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-ENGINES = ("pgvector", "lancedb", "qdrant", "qdrant-client", "files")
+    from tests.object_storage import S3Server
+
+ENGINES = (
+    "pgvector",
+    "lancedb",
+    pytest.param("lancedb+s3", marks=pytest.mark.slow),
+    "qdrant",
+    "qdrant-client",
+    "files",
+)
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server with a bucket."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def as_allowed(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """Be somebody who may do everything in the bucket."""
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    return s3
 
 
 @pytest.fixture(params=ENGINES)
@@ -46,6 +71,9 @@ def _url(engine: str, name: str, folder: Path, request: pytest.FixtureRequest) -
         return str(request.getfixturevalue("postgres").url(f"c_{name}"))
     if engine == "files":
         return f"file://{folder}/{name}.npy"
+    if engine == "lancedb+s3":
+        request.getfixturevalue("as_allowed")
+        return f"lancedb+s3://{BUCKET}/{folder.name}#{name}"
     return f"{engine}://{folder}#{name}"
 
 

@@ -93,7 +93,7 @@ def test_lists_of_any_length_are_told_row_by_row(foreign: Callable[..., VectorSt
     columns = {"id": pa.array([1, 2, 3, 4, 5], pa.int32()), "vec": pa.nulls(5, pa.list_(pa.float32()))}
     schema = pa.schema([("id", pa.int32()), ("vec", pa.list_(pa.float32()))])
     store = foreign(columns)
-    table = lancedb.connect(str(store._folder)).open_table("t")
+    table = lancedb.connect(str(store._url.path)).open_table("t")
     table.delete("true")
     # LanceDB itself refuses such rows when they are added; Lance tables written by others hold them.
     table.add(pa.table({"id": columns["id"], "vec": rows}, schema=schema), on_bad_vectors="null")

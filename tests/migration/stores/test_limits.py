@@ -12,7 +12,9 @@ from engine.errors import AccessError, EngineError, ParameterError
 from engine.migration import open_store, parse_url
 from engine.migration.stores.limits import STORE_HOSTS, StoreLimits
 
-LISTED = "db.example.com, *.vectors.example.com:6333, 10.1.0.0/16, [fd00::7]:5432, 192.0.2.7:5433"
+LISTED = (
+    "db.example.com, *.vectors.example.com:6333, 10.1.0.0/16, [fd00::7]:5432, 192.0.2.7:5433, s3://team-*, s3://one"
+)
 
 
 @pytest.fixture
@@ -52,6 +54,8 @@ def test_a_shared_server_without_a_list_opens_no_host(is_shared, environ):
         "postgresql://192.0.2.7:5433/db#t",
         "postgresql:///db?host=db.example.com,10.1.2.3#t",
         "postgresql://db.example.com/db?sslmode=verify-full&sslrootcert=system#t",
+        "lancedb+s3://one/folder#t",
+        "lancedb+s3://team-search/a/b#t",
     ],
 )
 def test_listed_hosts_may_be_opened(limits, url):
@@ -109,9 +113,22 @@ def test_files_folders_sockets_and_certificates_stay_below_the_root(limits, tmp_
         open_store(url.format(root=tmp_path / "root"), limits=limits)
 
 
+@pytest.mark.parametrize("bucket", ["other", "one.two", "db.example.com", "my-team-search"])
+def test_other_buckets_are_refused(limits, bucket):
+    """The server's own credentials open no bucket that is not listed as one, whatever hosts are listed."""
+    with pytest.raises(AccessError, match=rf"only buckets that .* found s3://{bucket}\. .* {STORE_HOSTS}"):
+        open_store(f"lancedb+s3://{bucket}/folder#t", limits=limits)
+
+
+def test_a_listed_bucket_is_no_host(limits):
+    """A host that is called like the pattern of a bucket is none that is listed."""
+    with pytest.raises(AccessError, match="only on hosts"):
+        limits.check(parse_url("postgresql://s3%3A%2F%2Fone/db#t"))
+
+
 def test_what_lies_below_the_root_or_a_further_folder_is_opened(limits, tmp_path):
     """Files below the data root and below the folder of the demonstration."""
-    with open_store(f"file://{tmp_path}/root/vectors.npy", limits=limits) as store:
+    with open_store(f"file://{tmp_path / 'root'}/vectors.npy", limits=limits) as store:
         assert not store.exists()
     own = tmp_path / "own"
     with pytest.raises(AccessError):
@@ -124,7 +141,7 @@ def test_a_list_that_holds_something_else_is_refused(listed):
     """A URL, a path or a list without commas is told at once, not silently taken for a host."""
     if len(listed) > 10_000:
         listed = f"{listed},db"
-    with pytest.raises(ParameterError, match="lists hosts with commas between"):
+    with pytest.raises(ParameterError, match="lists hosts and buckets with commas between"):
         StoreLimits.from_environment(is_shared=True, environ={STORE_HOSTS: listed})
 
 

@@ -69,6 +69,9 @@ def test_any_text_is_a_url_or_a_parameter_error(text):
         "qdrant://user:secret@host#collection",
         "postgresql://user:secret@host/db?password=secret2#table",
         "mysql://user:secret@host/db#table",
+        "lancedb+s3://secret:secret@bucket/folder#table",
+        "lancedb+s3://se/cr@et@bucket/folder#table",
+        "lancedb+s3://bucket/folder?key=s3cr#table",
     ],
 )
 def test_a_password_in_a_broken_url_is_not_repeated(url):
@@ -92,6 +95,14 @@ def test_a_password_in_a_broken_url_is_not_repeated(url):
         ("qdrant:///folder#.hidden", "letters, digits"),
         ("qdrant://host#a/b", "letters, digits"),
         ("qdrant://host/path#c", "no path"),
+        ("lancedb+s3://bucket", "must end with #"),
+        ("lancedb+s3:///folder#t", "the bucket's name"),
+        ("lancedb+s3://Bucket/folder#t", "the bucket's name"),
+        ("lancedb+s3://bucket:9000/folder#t", "the bucket's name"),
+        ("lancedb+s3://bucket/a/../b#t", "the bucket's name"),
+        ("lancedb+s3://bucket/a//b#t", "the bucket's name"),
+        ("lancedb+s3://bucket/a?region=x#t", "options of a lancedb URL"),
+        ("qdrant+s3://bucket/a#t", "must begin with"),
         ("postgresql://host#t", "must name a database"),
         ("postgresql://host/db", "must end with #"),
         ("postgresql://host/db?passfile=x#t", "options of a pgvector URL"),
@@ -115,6 +126,20 @@ def test_sockets_folders_and_columns_are_kept():
     assert parse_url("qdrant://[::1]:6333#c").host == "::1"
     assert str(parse_url("qdrant://[::1]:6333#c")) == "qdrant://[::1]:6333#c"
     assert parse_url("qdrant:///a b#c").path == Path("/a b")
+
+
+def test_a_bucket_is_a_place_of_its_own():
+    """A bucket is neither a folder nor a host, its folder may be deep or absent, and what is shown leads there."""
+    url = parse_url("lancedb+s3://my-bucket/deep/fol%20der/?vector=emb#t")
+    assert (str(url.bucket), url.path, url.host, url.option("vector")) == (
+        "s3://my-bucket/deep/fol der",
+        None,
+        None,
+        "emb",
+    )
+    assert str(url) == "lancedb+s3://my-bucket/deep/fol%20der?vector=emb#t"
+    assert parse_url(str(url)) == url
+    assert str(parse_url("LanceDB+S3://bucket#t").bucket) == "s3://bucket"
 
 
 def test_secrets_come_from_the_environment_by_role():

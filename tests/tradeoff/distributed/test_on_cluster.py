@@ -5,22 +5,18 @@ One file, so that one worker of the test run starts the cluster.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.cli import main
 from engine.embeddings import Columns, load
 from engine.errors import CancelledError, ClusterError, FormatError, ParameterError, PathError, VectorError
 from engine.tradeoff import load_sweep, save_sweep, sweep
@@ -29,12 +25,12 @@ from engine.workspace import Workspace
 from pages.shell.sweep import sweeping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from engine.tradeoff import SweepResult
 
 DIMS, KS = (8, 16), (1, 10, 50)
-Shell = Callable[..., tuple[int, str, str]]
 
 
 def _assert_equal(found: SweepResult, expected: SweepResult) -> None:
@@ -197,7 +193,7 @@ def test_parts_of_other_dims_are_refused(on_disk, scheduler: str, tmp_path: Path
 def test_what_no_worker_sees_is_one_sentence(on_disk, scheduler: str, tmp_path: Path) -> None:
     """A missing path, an empty folder, and a file that changed since it was mapped are told apart."""
     for missing, kind, words in (
-        (tmp_path / "nowhere", PathError, "nowhere: the file must be readable; found No such file"),
+        (tmp_path / "nowhere", PathError, "nowhere: it must be readable on every worker; found No such file"),
         (tmp_path, FormatError, "must hold parts that are all .npy or all .parquet; found an empty folder"),
     ):
         with pytest.raises(kind, match=words):
@@ -221,22 +217,9 @@ def test_nobody_at_the_address_is_one_sentence(on_disk, monkeypatch: pytest.Monk
             sweep_on_cluster(on_disk.load(), scheduler=address)
 
 
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """Return a function that runs dimshift and tells its exit status, stdout and stderr."""
-    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(tmp_path / "workspace"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dimshift", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return run
-
-
-def test_a_sweep_from_the_shell_is_the_one_of_one_machine(shell: Shell, on_disk, scheduler: str) -> None:
+def test_a_sweep_from_the_shell_is_the_one_of_one_machine(
+    dimshift: Callable[..., Any], on_disk, scheduler: str
+) -> None:
     """Parts and the whole file on the cluster, and the file here, give one table; the run says who scored."""
     asked = ("--queries", on_disk.queries, "--dims", "8,16", "--k", "1,10", "--json", "-")
     answers = []
@@ -245,9 +228,9 @@ def test_a_sweep_from_the_shell_is_the_one_of_one_machine(shell: Shell, on_disk,
         (on_disk.corpus, "--scheduler", scheduler),
         (on_disk.parts, "--scheduler", scheduler),
     ):
-        status, out, err = shell("sweep", corpus, *asked, *where)
-        assert (status, err) == (3, "")
-        answers.append(json.loads(out))
+        done = dimshift("sweep", corpus, *asked, *where)
+        assert (done.returncode, done.stderr) == (3, "")
+        answers.append(done.json)
     here, mapped, parts = answers
     assert here["points"] == mapped["points"] == parts["points"]
     assert here["dataset"] == mapped["dataset"]
@@ -264,12 +247,12 @@ def test_a_sweep_from_the_shell_is_the_one_of_one_machine(shell: Shell, on_disk,
     ],
 )
 def test_what_a_cluster_cannot_do_is_one_line(
-    shell: Shell, on_disk, scheduler: str, arguments: tuple[str, ...], words: str
+    dimshift: Callable[..., Any], on_disk, scheduler: str, arguments: tuple[str, ...], words: str
 ) -> None:
     """Each is refused with exit status 1 and one line on stderr."""
-    status, out, err = shell("sweep", on_disk.parts, "--scheduler", scheduler, *arguments)
-    assert (status, out) == (1, "")
-    assert re.fullmatch(f"dimshift: .*{words}.*\n", err)
+    done = dimshift("sweep", on_disk.parts, "--scheduler", scheduler, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"dimshift: .*{words}.*\n", done.stderr)
 
 
 def test_the_app_sweeps_files_on_its_cluster(

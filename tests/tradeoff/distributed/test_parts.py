@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +18,9 @@ from engine.embeddings import load
 from engine.errors import AmbiguousColumnsError, ClusterError, FormatError, ParameterError, PathError
 from engine.scoring import TILE_ROWS
 from engine.tradeoff.distributed import reading
-from engine.tradeoff.distributed.parts import Part, checked_url, describe_parts, list_parts, mapped_part
+from engine.tradeoff.distributed.parts import Part, describe_parts, list_parts, mapped_part
 from engine.tradeoff.distributed.reading import map_part, read_rows, take_rows
+from engine.tradeoff.distributed.storage import checked_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +119,17 @@ def test_only_urls_of_files_are_opened(url: str) -> None:
         checked_url(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["s3://key:hush@bucket/c", "http://me:hush@host/c/", "s3://hush@bucket/c", "abfss://box:hush@account/c"]
+)
+def test_credentials_in_the_url_are_refused_and_not_repeated(url: str) -> None:
+    """They would be in the history of the shell and in every task; a container before the @ is none."""
+    with pytest.raises(ParameterError, match="must hold no credentials") as refused:
+        checked_url(url)
+    assert "hush" not in str(refused.value)
+    assert checked_url("abfss://box@account.example.com/c") == "abfss://box@account.example.com/c"
+
+
 def test_what_is_no_part_is_refused_by_name(tmp_path: Path) -> None:
     """Wrong headers, truncated files, tables without vectors or with two candidates, mixed folders and gaps."""
     (tmp_path / "cut.npy").write_bytes(
@@ -142,12 +155,26 @@ def test_what_is_no_part_is_refused_by_name(tmp_path: Path) -> None:
         list_parts(str(tmp_path))
 
 
-def test_a_driver_that_is_missing_is_named() -> None:
+@pytest.mark.parametrize(
+    ("url", "module", "install"),
+    [
+        ("s3://bucket/corpus", "s3fs", r"pip install 'dimshift\[s3\]'"),
+        ("http://host/corpus/", "aiohttp", r"pip install 'dimshift\[s3\]'"),
+        ("gs://bucket/corpus", "gcsfs", "pip install gcsfs"),
+    ],
+)
+def test_a_driver_that_is_missing_is_named(
+    url: str, module: str, install: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A URL of a store whose fsspec driver is not installed says so, and what to install."""
-    if find_spec("gcsfs") is not None:
-        pytest.skip("the driver is installed here")
-    with pytest.raises(ClusterError, match="every worker must have the fsspec driver .* found gs"):
-        describe_parts(["gs://bucket/part.npy"])
+    # The module, whose name in its package is the table of drivers.
+    monkeypatch.delitem(import_module("fsspec.registry")._registry, url.partition(":")[0], raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "fsspec.implementations.http", raising=False)
+    missing = rf"every worker must have the fsspec driver .* on the workers: {install}"
+    for act in (list_parts, lambda one: describe_parts([f"{one}/part.npy"])):
+        with pytest.raises(ClusterError, match=missing):
+            act(url)
 
 
 def test_every_mapped_format_is_found_in_its_file(tmp_path: Path) -> None:

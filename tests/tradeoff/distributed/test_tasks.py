@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import PathError
-from engine.tradeoff.distributed import tasks
+from engine.tradeoff.distributed import storage, tasks
 from engine.tradeoff.distributed.parts import describe_parts
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_storage_that_fails_for_a_moment_is_asked_again(on_disk, monkeypatch: py
     question = _question(on_disk)
     expected = tasks.score(question, 1024, 4096)
     slept: list[float] = []
-    monkeypatch.setattr(tasks.time, "sleep", slept.append)
+    monkeypatch.setattr(storage.time, "sleep", slept.append)
     monkeypatch.setattr(tasks, "read_rows", _failing([TimeoutError("slow"), ConnectionResetError("gone")]))
     found = tasks.score(question, 1024, 4096)
     assert slept == [1.0, 2.0]
@@ -60,9 +60,9 @@ def test_storage_that_fails_for_a_moment_is_asked_again(on_disk, monkeypatch: py
 def test_what_will_not_change_is_not_asked_again(on_disk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that may not be read is an error at once."""
     slept: list[float] = []
-    monkeypatch.setattr(tasks.time, "sleep", slept.append)
+    monkeypatch.setattr(storage.time, "sleep", slept.append)
     monkeypatch.setattr(tasks, "read_rows", _failing([PermissionError(13, "Permission denied")] * 2))
-    with pytest.raises(PathError, match="must be able to read the corpus; found Permission denied"):
+    with pytest.raises(PathError, match="it must be readable on every worker; found Permission denied"):
         tasks.score(_question(on_disk), 0, 4096)
     assert not slept
 
