@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.errors import EngineError
 from pages.shell import kill_banner, services, trouble
-from pages.shell.company import login
+from pages.shell.company import login, way_back
 from pages.shell.frame import navigation, page_config
 
 page_config()
@@ -17,6 +17,7 @@ page = navigation(is_hidden=not who.is_inside, has_login=login.is_configured())
 try:
     if failure is not None:
         raise failure
+    way_back.show(page.url_path, who)
     if who.is_inside:
         kill_banner.show(page.url_path)
         login.show_who(who, log_out=lambda: services.end_session(who))

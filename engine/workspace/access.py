@@ -6,7 +6,7 @@ everything. Whoever can open its folder or database is that user: roles are for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,6 +15,9 @@ from engine.errors import AccessError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+ROLE_KIND = "role"
+"""The kind of the records of the list of roles, by the names of people."""
 
 _LONGEST_NAME = 200
 
@@ -54,14 +57,34 @@ _RANKS = {role: place for place, role in enumerate(Role)}
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """One person with the role they have now; `name`, as a rule the e-mail address, is what the audit log shows."""
+    """One person with the role they had when they asked; `name`, as a rule the e-mail address, is in the audit log.
+
+    What they began may write much later, so every change looks at the list of roles in the workspace again: `is_listed`
+    says that `role` comes from there, and `otherwise` is the role without it, None for none. With `is_fixed` the
+    configuration stands above the list.
+    """
 
     name: str
     role: Role
+    otherwise: Role | None = field(default=None, compare=False)
+    is_listed: bool = field(default=False, compare=False)
+    is_fixed: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.name != checked_name(self.name):
             raise ParameterError("the name of a person is in lower case", found=self.name)
+
+    def role_now(self, listed: Role | None) -> Role | None:
+        """Return the role when the list says `listed`, None when it does not name the person; None for no role.
+
+        >>> Identity(name="otto", role=Role.OPERATOR).role_now(Role.VIEWER)
+        <Role.VIEWER: 'viewer'>
+        """
+        if self.is_fixed:
+            return self.role
+        if listed is not None:
+            return listed
+        return self.otherwise if self.is_listed else self.role
 
 
 def checked_name(name: str) -> str:
@@ -140,11 +163,25 @@ def check_access(identity: Identity | None, kind: str, action: str) -> None:
     """Raise AccessError unless `identity` may do `action` to a `kind`."""
     if identity is None or may(identity, kind, action):
         return
-    least = least_role(kind, action)
-    who = {Role.OPERATOR: "operators and admins", Role.ADMIN: "admins"}[least]
-    raise AccessError(
-        f"only {who} may do this, {action}",
-        found=f"{identity.name}, {identity.role.value}",
+    raise _refusal(identity, kind, action, found=identity.role.value)
+
+
+def check_access_now(identity: Identity, kind: str, action: str, *, listed: Role | None) -> None:
+    """Raise AccessError unless `identity` may do `action` to a `kind` by what the list of roles says now."""
+    role = identity.role_now(listed)
+    if role is not None and role.includes(least_role(kind, action)):
+        return
+    found = "without a role" if role is None else role.value
+    raise _refusal(
+        identity, kind, action, found=found if role is identity.role else f"{found} now, {identity.role.value} before"
+    )
+
+
+def _refusal(identity: Identity, kind: str, action: str, *, found: str) -> AccessError:
+    who = {Role.VIEWER: "people with a role", Role.OPERATOR: "operators and admins", Role.ADMIN: "admins"}
+    return AccessError(
+        f"only {who[least_role(kind, action)]} may do this, {action}",
+        found=f"{identity.name}, {found}",
         hint="Ask an admin for another role, or somebody who has it",
     )
 

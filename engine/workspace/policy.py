@@ -78,7 +78,13 @@ class AccessPolicy:
             raise AccessError(
                 "only people with a role may use this workspace", found=name, hint="Ask an admin for one, then reload"
             )
-        return Identity(name=name, role=role)
+        return Identity(
+            name=name,
+            role=role,
+            otherwise=self.role(name, claims, listed={}),
+            is_listed=name in listed,
+            is_fixed=name in self.admins,
+        )
 
     def role(self, name: str, claims: Mapping[str, object], *, listed: Mapping[str, Role]) -> Role | None:
         """Return the role of `name`, None for none; see the class."""

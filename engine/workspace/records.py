@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from engine.errors import ConflictError, ParameterError, WorkspaceError, printable
-from engine.workspace.access import Identity, check_access, stream_kind
+from engine.workspace.access import ROLE_KIND, Identity, Role, check_access_now, stream_kind
 from engine.workspace.audit import AuditEvent, compact_json, event_of, events, last_change, new_event
 from engine.workspace.models import EntryRow, RecordRow, WorkspaceRow
 
@@ -121,7 +121,7 @@ class Ledger:
         Raises ConflictError that names who changed it when, when it has another one, and ParameterError for bodies
         that are no JSON object.
         """
-        self._check_access(kind, action)
+        self.check_access(kind, action)
         text = compact_json(dict(body), what=f"{kind} {key}")
         row = self._row_to_change(kind, key, expected_version)
         before = None if row is None else row.body
@@ -143,7 +143,7 @@ class Ledger:
 
         Raises ConflictError when it is not there, or has another version than the expected one.
         """
-        self._check_access(kind, action)
+        self.check_access(kind, action)
         row = self._row_to_change(kind, key, expected_version)
         if row is None or row.body is None:
             raise self._conflict(kind, key, row, expected="one that is there")
@@ -155,7 +155,7 @@ class Ledger:
         self, kind: str, key: str, *, actor: str, action: str, reason: str = "", evidence: object = None
     ) -> AuditEvent:
         """Write an audit event that changes no record, and return it."""
-        self._check_access(kind, action)
+        self.check_access(kind, action)
         self._check_writes()
         return self._add_event(kind, key, actor=actor, action=action, reason=reason, evidence=evidence)
 
@@ -164,7 +164,7 @@ class Ledger:
 
         `at` is an aware moment. Raises ConflictError when the stream holds another body under the same key.
         """
-        self._check_access(stream_kind(stream), "append")
+        self.check_access(stream_kind(stream), "append")
         self._check_writes()
         if at.tzinfo is None:
             raise ParameterError("the moment of an entry must carry its time zone", found=at.isoformat())
@@ -202,8 +202,14 @@ class Ledger:
         """Return the newest audit event that changed a record, notes left out; None before its first version."""
         return last_change(self._session, kind, key)
 
-    def _check_access(self, kind: str, action: str) -> None:
-        check_access(self._identity, kind, action)
+    def check_access(self, kind: str, action: str) -> None:
+        """Raise AccessError unless who this ledger is bound to may do `action` to a `kind` now."""
+        if self._identity is None:
+            return
+        # Asked anew for every change: a role may be taken away while what it began goes on.
+        listed = None if self._identity.is_fixed else self.get(ROLE_KIND, self._identity.name)
+        role = None if listed is None else Role.parse(listed.body["role"])
+        check_access_now(self._identity, kind, action, listed=role)
 
     def _check_writes(self) -> None:
         if not self._writes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.errors import AccessError
-from engine.workspace.access import Role, checked_name
+from engine.workspace.access import ROLE_KIND, Role, checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from engine.workspace.records import Record
     from engine.workspace.store import Workspace
 
-ROLE_KIND = "role"
 SESSION_KIND = "session"
 
 

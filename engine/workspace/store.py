@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from engine.errors import AccessError, ParameterError, RunNotFoundError, WorkspaceError, printable
 from engine.workspace import audit, database
-from engine.workspace.access import Identity, check_access
 from engine.workspace.artefacts import ArtefactFolders
 from engine.workspace.datasets import (
     checked_sha256,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from engine.embeddings import EmbeddingSet
+    from engine.workspace.access import Identity
     from engine.workspace.audit import AuditCheck, AuditEvent
     from engine.workspace.datasets import StoredDataset
     from engine.workspace.runs import Run
@@ -124,11 +124,14 @@ class Workspace:
         return unbound
 
     def check_access(self, kind: str, action: str) -> None:
-        """Raise AccessError unless this handle may do `action` to a `kind`; see `engine.workspace.access`.
+        """Raise AccessError unless this handle may do `action` to a `kind` now; see `engine.workspace.access`.
 
         Every change asks this by itself. Ask before something outside the workspace is changed, or long work begins.
         """
-        check_access(self.identity, kind, action)
+        if self.identity is None:
+            return
+        with self._snapshot() as session:
+            Ledger(session, clock=self._now, writes=False, identity=self.identity).check_access(kind, action)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -268,7 +268,7 @@ def asked_experiment() -> str:
 
 
 def forget_experiment() -> None:
-    """Ask for no run on the A/B test page any more: the one in the address is of another page."""
+    """Ask for no run on the A/B test page any more: the one in the address is of another kind."""
     st.session_state.pop(_EXPERIMENT, None)
     st.query_params.pop(RUN_KEY, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -67,9 +68,9 @@ on-call = "operator"
         yield server
 
 
-def sign_in(tab: Tab, sub: str) -> Tab:
+def sign_in(tab: Tab, sub: str, *, path: str = "/") -> Tab:
     """Sign somebody in, from the page that everybody sees who is not."""
-    tab.open().key("log_in_").locator("button").click()
+    tab.open(path).key("log_in_").locator("button").click()
     tab.page.get_by_role("link", name=sub).click()
     tab.page.locator(".st-key-who, .st-key-log_out").first.wait_for()
     return tab.settled()
@@ -157,6 +158,20 @@ def test_only_people_with_a_role_get_in_and_a_log_out_ends_every_tab(
     said = (company.workspace.parent / "log").read_text(encoding="utf-8")
     assert COOKIE_SECRET not in said
     assert provider.client_secret not in said
+
+
+def test_signing_in_leads_to_the_page_that_was_asked_for(new_tab: Callable[..., Tab], company: Server) -> None:
+    """The page opens with the query parameters that pages have and no others; once, and only in that tab."""
+    with Workspace.open(company.workspace) as workspace:
+        run = workspace.runs(kind="sweep")[0].id
+    tab = new_tab(company, apart=True)
+    sign_in(tab, "vera", path=f"/queries?run={run}&queries=Groups&next=https://example.org&embed=true")
+    tab.page.wait_for_url(f"{company.url}/queries?*")
+    tab.settled().says("Queries")
+    query = parse_qs(urlsplit(tab.page.url).query)
+    assert query == {"run": [run], "queries": ["Groups"]}
+    tab.open().says("Keep").page.wait_for_timeout(500)
+    assert urlsplit(tab.page.url).path == "/"
 
 
 def test_the_ways_in_keep_nobody_out(new_tab: Callable[..., Tab], company: Server) -> None:

@@ -80,11 +80,6 @@ def on_sweep(workspace_folder: Path) -> Run:
         return save_sweep(workspace, sweep(load_sample("digits-pca"), [16, 64], n_queries=100))
 
 
-def said(app: App) -> str:
-    """Return everything on the page, without the backslashes that keep it plain."""
-    return "\n".join(app.words()).replace("\\", "").replace("\u00a0", " ")
-
-
 def is_idle(at: AppTest) -> bool:
     return not at.get("progress")
 
@@ -156,7 +151,7 @@ def test_the_first_visit_shows_a_finished_simulation(
     for app in (one, other):
         app.until(lambda at: at.header)
         assert "in simulation" in app.at.header[0].value
-        assert "No real user stands behind these numbers" in said(app)
+        assert "No real user stands behind these numbers" in app.said()
     (run,) = stored_tests(workspace_folder)
     assert run.id in str(one.at.query_params["run"])
 
@@ -169,7 +164,7 @@ def test_sentences_come_first_and_every_tab_has_its_charts(
     with Workspace.open(workspace_folder) as workspace:
         found = load_analysis(workspace, stored.id)
     assert found.verdict in app.at.header[0].value.lower()
-    shown = said(app)
+    shown = app.said()
     for one in (*found.metrics, *(each for each in found.latencies if each.is_judged)):
         told = one.sentence.partition(f"{one.verdict}. ")[2].partition("(")[0]
         assert f"{one.verdict}] **" in shown
@@ -187,7 +182,7 @@ def test_plain_totals_open_in_every_tab(open_page: Callable[..., App], workspace
         run = save_analysis(workspace, analyze_counts((1200, 10_000), (1150, 10_000)))
     app = open_page(run=run.id)
     assert "Undecided" in app.at.header[0].value
-    assert "p = 0.27" in said(app)
+    assert "p = 0.27" in app.said()
     for tab, n_charts in (("Read-out", 1), ("By day", 0), ("Latency", 0), ("Segments", 0), ("Power", 1)):
         assert len(show(app, tab).at.get("plotly_chart")) == n_charts, tab
     assert len(app.at.get("download_button")) == 1
@@ -202,8 +197,8 @@ def test_a_failed_check_hides_every_metric(open_page: Callable[..., App], worksp
         assert "experiment is broken" in app.at.header[0].value
         assert "The split is broken" in app.at.error[0].value
         assert len(app.at.get("plotly_chart")) == n_charts
-        assert "It fell by" not in said(app)
-        assert "classic" not in said(app)
+        assert "It fell by" not in app.said()
+        assert "classic" not in app.said()
 
 
 def test_a_simulation_is_stored_as_it_was_asked_for(stored: Run, app: App, workspace_folder: Path) -> None:
@@ -238,7 +233,7 @@ def test_a_simulation_is_stored_as_it_was_asked_for(stored: Run, app: App, works
             faults=(Fault(kind="clicks", amount=-0.08, first_day=2),),
         )
         assert load_analysis(workspace, newest.id).n_queries == 6000
-    assert "Injected fault" in said(app)
+    assert "Injected fault" in app.said()
     assert newest.id in str(app.at.query_params["run"])
 
 
@@ -251,7 +246,7 @@ def test_a_ramp_is_read_stage_by_stage_once_it_is_declared(stored: Run, app: App
     ended(app)
     run = stored_tests(workspace_folder)[0]
     assert "broken" not in app.at.header[0].value
-    assert "within them" in said(show(app, "Segments"))
+    assert "within them" in show(app, "Segments").said()
     for typed, words in (("", "The split is broken"), ("0: 5; 2", "a ramp is written as")):
         app.at.text_input(key=f"ab_ramp_{run.id}").set_value(typed).run()
         assert words.lower() in app.at.error[0].value.replace("\\", "").lower()
@@ -262,9 +257,10 @@ def test_a_sweep_grounds_simulation_and_interleaving(
 ) -> None:
     """Both arms show the sweep's lists, so the reduced arm's CTR is not asked; interleaving says what it cannot say.
 
-    The sweep that another page left in the address gives the newest test instead.
+    A sweep in the address gives the newest test instead, and the page says so.
     """
     app = open_page(run=on_sweep.id)
+    assert "The run in the address is no A/B test; the newest test is shown instead." in app.said()
     assert not app.at.error
     assert app.at.header
     form(app)
@@ -283,7 +279,7 @@ def test_a_sweep_grounds_simulation_and_interleaving(
         assert load_analysis(workspace, newest.id).experiment_id == "16-of-64"
     app.at.session_state["interleaved_pages"] = 2000
     show(app, "Interleaving")
-    assert "preferred" in said(app)
+    assert "preferred" in app.said()
     assert "does not replace the A/B test" in app.at.info[0].value
     assert len(app.at.get("plotly_chart")) == 1
 
@@ -306,8 +302,8 @@ def test_thresholds_are_read_again_without_a_new_run(open_page: Callable[..., Ap
     app.at.run()
     assert not app.at.error
     assert "Harmful" not in app.at.header[0].value
-    assert "a loss of more than 60 % is ruled out" in said(app)
-    assert "Read with your thresholds" in said(app)
+    assert "a loss of more than 60 % is ruled out" in app.said()
+    assert "Read with your thresholds" in app.said()
     assert len(stored_tests(workspace_folder)) == 1
     app.at.button(key="ab_store").click().run()
     kept = stored_tests(workspace_folder)[0]
@@ -403,5 +399,5 @@ def test_tools_beside_the_read_out(stored: Run, open_page: Callable[..., App]) -
     for name, value in {"rate": 12.0, "size": 5.0, "queries": 1.0, "effect": 1.0, "users": 10_000.0}.items():
         next(one for one in app.at.number_input if str(one.key).startswith(f"plan_{name}_")).set_value(value)
     app.at.run()
-    assert "36,271 queries in the control" in said(app)
+    assert "36,271 queries in the control" in app.said()
     assert next(shown.value for shown in app.at.metric if shown.label == "Days") == "8"

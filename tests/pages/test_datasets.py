@@ -69,11 +69,6 @@ def metric(app: App, label: str) -> str:
     return next(shown.value for shown in app.at.metric if shown.label == label)
 
 
-def said(app: App) -> str:
-    """Return everything on the page, without the backslashes that keep it plain."""
-    return "\n".join(app.words()).replace("\\", "")
-
-
 @pytest.mark.parametrize("info", sample_sets(), ids=lambda info: info.key)
 def test_every_bundled_set_opens(app: App, info: Any) -> None:
     """Each card opens its set with its counts, its health and its first rows."""
@@ -93,13 +88,13 @@ def test_an_upload_opens_in_this_tab_only(new_tab: Callable[[], App], workspace_
     assert "mine" in app.at.header[0].value
     assert metric(app, "Documents") == "200"
     assert metric(app, "Dimensions") == "16"
-    assert "held-out queries" in said(app)
-    assert "in this tab only" in said(app)
+    assert "held-out queries" in app.said()
+    assert "in this tab only" in app.said()
     with Workspace.open(workspace_folder) as workspace:
         assert workspace.datasets() == ()
     other = new_tab().open(SCRIPT)
     assert not other.at.header
-    assert "mine" not in said(other)
+    assert "mine" not in other.said()
 
 
 def test_corpus_queries_and_judgements_in_their_own_files(app: App) -> None:
@@ -245,7 +240,7 @@ def test_a_synthetic_set_is_labelled(app: App) -> None:
     app.until(lambda at: at.header)
     assert metric(app, "Documents") == "500"
     assert metric(app, "Dimensions") == "32"
-    assert "synthetic" in said(app)
+    assert "synthetic" in app.said()
 
 
 def test_a_kept_set_is_stored_and_can_be_opened_again(new_tab: Callable[[], App], workspace_folder: Path) -> None:
@@ -253,7 +248,7 @@ def test_a_kept_set_is_stored_and_can_be_opened_again(new_tab: Callable[[], App]
     app = upload(new_tab(), "mine.npy", npy(vectors()))
     next(button for button in app.at.button if button.label == "Keep in workspace").click().run()
     assert not app.at.exception
-    assert "kept in the workspace" in said(app)
+    assert "kept in the workspace" in app.said()
     with Workspace.open(workspace_folder) as workspace:
         (stored,) = workspace.datasets()
     assert stored.n_docs == 200
@@ -286,4 +281,4 @@ def test_a_set_that_cannot_be_scored_cannot_be_swept(app: App) -> None:
     upload(app, "broken.npy", npy(broken))
     offered = [button for button in app.at.button if button.label == "Sweep this set" and not button.disabled]
     assert not offered
-    assert app.at.error or "number" in said(app)
+    assert app.at.error or "number" in app.said()

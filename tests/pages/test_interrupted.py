@@ -42,18 +42,13 @@ def note(source: str, name: str) -> JobNote:
     return JobNote(label=f"Sweep of {name}", purpose="sweep", request={**request, "n_queries": 60, "seed": 3})
 
 
-def words_of(app: App) -> str:
-    """Return what the page says in one line."""
-    return " ".join(app.words())
-
-
 def test_an_interrupted_sweep_is_started_again(
     app: App, interrupt: Callable[[JobNote], None], workspace_folder: Path
 ) -> None:
     """After a restart the sweep is named; one click runs it as it was asked for, and it is interrupted no more."""
     interrupt(note("sample:digits-pixels", "Digits"))
     app.open(SCRIPT)
-    assert "was interrupted" in words_of(app)
+    assert "was interrupted" in app.said()
     again = next(button for button in app.at.button if button.label == "Start again")
     again.click()
     app.at.run()
@@ -68,7 +63,7 @@ def test_an_interrupted_sweep_is_started_again(
         assert (newest.seed, newest.parameters["dims"]) == (3, [8, 64])
         with workspace.records() as ledger:
             assert ledger.all("job") == ()
-    app.until(lambda _at: "was interrupted" not in words_of(app))
+    app.until(lambda _at: "was interrupted" not in app.said())
 
 
 def test_a_sweep_of_a_set_that_was_not_kept_says_so(app: App, interrupt: Callable[[JobNote], None]) -> None:
@@ -76,13 +71,13 @@ def test_a_sweep_of_a_set_that_was_not_kept_says_so(app: App, interrupt: Callabl
     found = synthetic(40, 8, n_queries=5, seed=1)
     interrupt(note(found.sha256, "a set that was not kept"))
     app.open(SCRIPT)
-    assert "Its data set is not in the workspace, so load it again first" in words_of(app)
+    assert "Its data set is not in the workspace, so load it again first" in app.said()
     labels = [button.label for button in app.at.button]
     assert "Start again" not in labels
     assert "Load the data set" in labels
     next(button for button in app.at.button if button.label == "Dismiss").click()
     app.at.run()
-    assert "was interrupted" not in words_of(app)
+    assert "was interrupted" not in app.said()
 
 
 def test_a_set_that_was_kept_after_all_can_be_swept_again(
@@ -95,7 +90,7 @@ def test_a_set_that_was_kept_after_all_can_be_swept_again(
         workspace.save_dataset(found)
     app.open(SCRIPT)
     assert "Start again" in [button.label for button in app.at.button]
-    assert "a set that was not kept" not in words_of(app)
+    assert "a set that was not kept" not in app.said()
 
 
 def test_the_way_to_load_a_set_again_leads_to_its_page(app: App, interrupt: Callable[[JobNote], None]) -> None:

@@ -23,21 +23,6 @@ SCRIPT = "pages/explore/nesting.py"
 NESTS, GROWS, SCALE = "Does it nest?", "Will it hold as the corpus grows?", "Score scale"
 
 
-def show(app: App, tab: str, **query: str) -> App:
-    """Open the page with one tab in front."""
-    app.open(SCRIPT, nesting=tab, **query)
-    assert not app.at.exception
-    return app
-
-
-def charts(app: App) -> int:
-    return len(app.at.get("plotly_chart"))
-
-
-def said(app: App) -> str:
-    return "\n".join(app.words()).replace("\\", "")
-
-
 def answer(folder: Path, key: str) -> Any:
     with Workspace.open(folder) as workspace:
         return panel_answers(workspace, workspace.runs(kind="sweep", limit=1)[0])[key].result
@@ -45,10 +30,10 @@ def answer(folder: Path, key: str) -> Any:
 
 def test_the_verdict_stands_in_words_above_its_chart(app: App, explored: Path) -> None:
     """Verdict and gain are said as the result says them; the table has every dim below the full one."""
-    show(app, NESTS)
+    app.show(SCRIPT, nesting=NESTS)
     result = answer(explored, "nesting")
-    assert all(sentence in said(app) for sentence in result.sentences)
-    assert charts(app) == 1
+    assert all(sentence in app.said() for sentence in result.sentences)
+    assert app.charts() == 1
     assert app.at.dataframe[0].value["dim"].tolist() == [32, 64]
     assert any("random subsets" in caption.value for caption in app.at.caption)
 
@@ -62,8 +47,8 @@ def test_set_and_rotated_control_come_out_on_opposite_sides(new_tab: Callable[[]
             result = sweep(sample, (128, 256), (10,))
             runs[key] = save_sweep(workspace, result).id
             explore(workspace, sample, result, run_id=runs[key], keys=["nesting"])
-    ordered = said(show(new_tab(), NESTS, run=runs["api-reference"]))
-    control = said(show(new_tab(), NESTS, run=runs["api-reference-rotated"]))
+    ordered = new_tab().show(SCRIPT, nesting=NESTS, run=runs["api-reference"]).said()
+    control = new_tab().show(SCRIPT, nesting=NESTS, run=runs["api-reference-rotated"]).said()
     assert "Ordered" in ordered
     assert "Spread evenly" not in ordered
     assert "Spread evenly" in control
@@ -72,21 +57,21 @@ def test_set_and_rotated_control_come_out_on_opposite_sides(new_tab: Callable[[]
 
 def test_the_forecast_says_how_well_its_trend_did(app: App, explored: Path) -> None:
     """Forecast with interval, held-back test and chart are there; a dim can be left out of the chart."""
-    show(app, GROWS)
+    app.show(SCRIPT, nesting=GROWS)
     result = answer(explored, "forecast")
-    assert result.sentence in said(app)
-    assert charts(app) == 1
+    assert result.sentence in app.said()
+    assert app.charts() == 1
     table = app.at.dataframe[0].value
     assert table["test"].str.contains(" of ").all()
     app.at.button_group(key="forecast_dims").set_value([]).run()
     assert not app.at.exception
-    assert charts(app) == 0
-    assert "Choose at least one dimension." in said(app)
+    assert app.charts() == 0
+    assert "Choose at least one dimension." in app.said()
 
 
 def test_another_target_size_measures_this_panel_alone(app: App, explored: Path) -> None:
     """Asking for another size stores a new forecast for it; every other answer stays."""
-    show(app, GROWS)
+    app.show(SCRIPT, nesting=GROWS)
     target = next(field for field in app.at.number_input if field.label == "Documents you expect")
     assert target.value == answer(explored, "forecast").target_size
     with Workspace.open(explored) as workspace:
@@ -94,7 +79,7 @@ def test_another_target_size_measures_this_panel_alone(app: App, explored: Path)
         before = panel_runs(workspace, run)
     target.set_value(1_000_000).run()
     app.at.button(key="again_forecast").click().run()
-    app.until(lambda at: "with **1,000,000** the trend" in said(app) and not at.get("progress"))
+    app.until(lambda at: "with **1,000,000** the trend" in app.said() and not at.get("progress"))
     assert answer(explored, "forecast").target_size == 1_000_000
     with Workspace.open(explored) as workspace:
         after = panel_runs(workspace, run)
@@ -108,21 +93,21 @@ def test_too_small_a_set_is_refused_in_one_plain_sentence(app: App, workspace_fo
         result = sweep(digits, (16, 64), (10,), n_queries=50)
         run = save_sweep(workspace, result)
         explore(workspace, digits, result, run_id=run.id, keys=["forecast", "score-scale"])
-    show(app, GROWS)
+    app.show(SCRIPT, nesting=GROWS)
     (refusal,) = [info.value.replace("\\", "") for info in app.at.info]
     assert refusal.startswith("A forecast needs at least 2,000 documents; found 1497.")
     assert "Traceback" not in refusal
     assert not app.at.error
-    assert charts(app) == 0
+    assert app.charts() == 0
 
 
 def test_a_cut_off_is_translated_to_every_dimension(app: App, explored: Path) -> None:
     """The cut-off has a row a dim with its interval and flips; moving it accepts more or fewer."""
-    show(app, SCALE)
+    app.show(SCRIPT, nesting=SCALE)
     table = app.at.dataframe[0].value
     assert table["dim"].tolist() == [32, 64, 256]
     assert table["flipped"].tolist()[-1] == 0
-    assert charts(app) == 1
+    assert app.charts() == 1
     first = table["own"].tolist()
     value = app.at.number_input(key="cutoff").value
     app.at.number_input(key="cutoff").set_value(value + 0.1).run()
@@ -134,20 +119,20 @@ def test_a_cut_off_is_translated_to_every_dimension(app: App, explored: Path) ->
 
 def test_the_cut_off_is_in_the_address(app: App, explored: Path) -> None:
     """An address with a cut-off shows the page with it."""
-    show(app, SCALE, cutoff="0.9")
+    app.show(SCRIPT, nesting=SCALE, cutoff="0.9")
     assert app.at.number_input(key="cutoff").value == pytest.approx(0.9)
-    assert "0.9 accepts" in said(app)
+    assert "0.9 accepts" in app.said()
 
 
 def test_a_bundled_set_is_measured_by_itself_once(new_tab: Callable[[], App], workspace_folder: Path) -> None:
     """Two tabs on a bundled run of which nothing is stored watch one measuring; panels appear, each stored once."""
     with Workspace.open(workspace_folder) as workspace:
         run = save_sweep(workspace, sweep(load_sample("digits-pca"), (16, 64), (10,), n_queries=60))
-    one, other = show(new_tab(), NESTS), show(new_tab(), NESTS)
-    one.until(lambda _at: charts(one) == 1)
+    one, other = new_tab().show(SCRIPT, nesting=NESTS), new_tab().show(SCRIPT, nesting=NESTS)
+    one.until(lambda _at: one.charts() == 1)
     one.until(lambda at: not at.get("progress"))
     other.until(lambda at: not at.get("progress"))
-    assert charts(other) == 1
+    assert other.charts() == 1
     with Workspace.open(workspace_folder) as workspace:
         stored = {panel.key: len(workspace.runs(kind=panel.key)) for panel in PANELS}
         assert set(panel_runs(workspace, run)) == set(stored)
@@ -163,8 +148,8 @@ def test_a_cancelled_measuring_keeps_what_it_has(app: App, workspace_folder: Pat
         explore(
             workspace, phrases, result, run_id=run.id, keys=["score-scale"], options=PanelOptions(target_size=10_000)
         )
-    show(app, SCALE)
-    assert charts(app) == 1
+    app.show(SCRIPT, nesting=SCALE)
+    assert app.charts() == 1
     button = app.at.button(key="measure")
     assert button.label == "Measure what is missing"
     button.click().run()
@@ -177,5 +162,5 @@ def test_a_cancelled_measuring_keeps_what_it_has(app: App, workspace_folder: Pat
         app.at.run()
     assert not app.at.exception
     assert any("what was measured until then is kept" in info.value.replace("\\", "") for info in app.at.info)
-    assert charts(app) == 1
+    assert app.charts() == 1
     assert app.at.button(key="measure").label == "Measure what is missing"

@@ -41,22 +41,10 @@ def small(seed: int = 0) -> EmbeddingSet:
     return synthetic(300, 16, n_queries=40, clusters=5, spectrum=4.0, seed=seed)
 
 
-def show(app: App, **query: str) -> App:
-    """Open the page."""
-    app.open(SCRIPT, **query)
-    assert not app.at.exception
-    return app
-
-
 def sections(app: App) -> list[str]:
     """Return the titles of the sections in the preview."""
     folders = [one.label for one in app.at.expander if one.label.startswith("**")]
     return [label.split("**")[1].replace("\\", "") for label in folders]
-
-
-def said(app: App) -> str:
-    """Return everything that the page says, as a reader sees it."""
-    return "\n".join(app.words()).replace("\\", "")
 
 
 def arrange(app: App) -> App:
@@ -74,9 +62,9 @@ def files(app: App) -> list[bool]:
 
 def test_everything_that_has_data_is_previewed_and_offered(app: App, swept: Run) -> None:
     """Sections are those of the engine's report, what has no data is named, three files are there to download."""
-    show(app)
+    app.show(SCRIPT)
     assert sections(app) == ALWAYS
-    words = said(app)
+    words = app.said()
     assert "Keep 8 of 16 dimensions" in words
     assert "Left out, since nothing is stored for them: Beside other runs, Latency" in words
     assert "5 sections · 3 charts · 7 tables" in words
@@ -86,7 +74,7 @@ def test_everything_that_has_data_is_previewed_and_offered(app: App, swept: Run)
 
 def test_sections_are_left_out_moved_and_titled(app: App, swept: Run) -> None:
     """The preview follows at once, the shell's command says the same, and one button brings the usual back."""
-    arrange(show(app)).at.checkbox(key="report_in_curves").uncheck()
+    arrange(app.show(SCRIPT)).at.checkbox(key="report_in_curves").uncheck()
     arrange(app).at.button(key="report_up_losers").click()
     arrange(app).at.text_input(key="report_name_losers").set_value("Who is hurt, and how")
     arrange(app).at.text_input(key="report_title").set_value("For Tuesday").run()
@@ -94,7 +82,7 @@ def test_sections_are_left_out_moved_and_titled(app: App, swept: Run) -> None:
     assert sections(app) == ["Verdict", "Who is hurt, and how", "Method", "Seeds, digests and machine"]
     arrange(app).at.button(key="report_up_losers").click().run()
     assert sections(app)[0] == "Who is hurt, and how"
-    assert "For Tuesday" in [one.value for one in app.at.subheader]
+    assert "For Tuesday" in [one.value for one in app.at.header]
     assert app.at.code[0].value.endswith(
         "--title 'For Tuesday' --sections '\"losers=Who is hurt, and how\",verdict,method,provenance'"
     )
@@ -107,11 +95,11 @@ def test_sections_are_left_out_moved_and_titled(app: App, swept: Run) -> None:
 
 def test_no_section_at_all_is_no_report(app: App, swept: Run) -> None:
     """With every box empty nothing is offered and the page says what to do."""
-    arrange(show(app))
+    arrange(app.show(SCRIPT))
     for key in ("verdict", "curves", "losers", "method", "provenance"):
         app.at.checkbox(key=f"report_in_{key}").uncheck()
     app.at.run()
-    assert "Choose at least one section." in said(app)
+    assert "Choose at least one section." in app.said()
     assert files(app) == []
 
 
@@ -119,7 +107,7 @@ def test_another_run_beside_it_has_a_section(app: App, swept: Run, workspace_fol
     """The address names the other run; one that is not there is a sentence, and the choice stays on the page."""
     with Workspace.open(workspace_folder) as workspace:
         other = save_sweep(workspace, sweep(small(1), (4, 8, 16), (1, 10)))
-    show(app, run=swept.id, beside=other.id)
+    app.show(SCRIPT, run=swept.id, beside=other.id)
     assert "Beside other runs" in sections(app)
     assert f"--compare {other.id}" in app.at.code[0].value
     app.at.text_input(key="beside").set_value("20200101-000000-00000000").run()
@@ -133,8 +121,8 @@ def test_another_run_beside_it_has_a_section(app: App, swept: Run, workspace_fol
 
 def test_an_unknown_run_is_one_sentence(app: App, swept: Run) -> None:
     """An id that nothing has gives no report and a button to the newest run."""
-    show(app, run="../../etc/passwd")
-    assert "No such run is in this workspace" in said(app)
+    app.show(SCRIPT, run="../../etc/passwd")
+    assert "No such run is in this workspace" in app.said()
     assert files(app) == []
     next(one for one in app.at.button if one.label == "Open the newest run").click().run()
     assert sections(app) == ALWAYS
@@ -142,23 +130,23 @@ def test_an_unknown_run_is_one_sentence(app: App, swept: Run) -> None:
 
 def test_what_is_done_meanwhile_comes_in(app: App, swept: Run, workspace_folder: Path) -> None:
     """An A/B test that is stored while the page is open is in the report when it is drawn next."""
-    show(app)
+    app.show(SCRIPT)
     with Workspace.open(workspace_folder) as workspace:
         found = replace(analyze_counts((120, 1000), (118, 1000)), experiment_id="the new one")
         save_analysis(workspace, found, Origin())
     app.at.run()
     assert "A/B tests" in sections(app)
-    assert "A/B test the new one" in said(app)
+    assert "A/B test the new one" in app.said()
 
 
 def test_every_section_can_be_looked_into(
     new_tab: Callable[[], App], workspace_folder: Path, told_workspace: Path
 ) -> None:
     """Of a workspace that holds everything each chart and table is drawn, and no text of the data set is markup."""
-    shutil.copytree(told_workspace, workspace_folder)
+    shutil.copytree(told_workspace, workspace_folder, dirs_exist_ok=True)
     with Workspace.open(workspace_folder) as workspace:
         report = build_report(workspace, workspace.runs(kind="sweep")[0].id)
-    app = show(new_tab())
+    app = new_tab().show(SCRIPT)
     for section in report.sections:
         app.at.session_state[f"report_show_{section.key}"] = True
     app.at.run()
@@ -169,4 +157,4 @@ def test_every_section_can_be_looked_into(
     marked = [words for words in (*app.words(), *labels) if UNESCAPED.search(words.replace("[synthetic]", ""))]
     allowed = (":gray-badge[", ":green-badge[", ":red-badge[", ":orange-badge[", ":yellow-badge[")
     assert [words for words in marked if not words.startswith(allowed)] == []
-    assert "<script>window.hacked=1</script>" in said(app)
+    assert "<script>window.hacked=1</script>" in app.said()

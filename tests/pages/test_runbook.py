@@ -41,40 +41,14 @@ def check(workspace: Workspace) -> Callable[[CheckKey], Check]:
     return lambda key: look_at(workspace).check(key)
 
 
-def show(app: App, **query: str) -> App:
-    """Open the page without the default one, which would begin a sweep."""
-    for name, value in query.items():
-        app.at.query_params[name] = value
-    app.at.switch_page(SCRIPT).run()
-    assert not app.at.exception
-    return app
-
-
-def said(app: App) -> str:
-    return "\n".join(app.words()).replace("\\", "").replace("\u2060", "").replace("\u00a0", " ")
-
-
-def press(app: App, key: str) -> App:
-    app.at.button(key=key).click().run()
-    assert not app.at.exception
-    return app
-
-
-def submit(app: App, label: str) -> App:
-    """Press the button of a dialog: the last with this label."""
-    [button for button in app.at.button if button.label == label][-1].click().run()
-    assert not app.at.exception
-    return app
-
-
 def test_an_empty_workspace_has_a_runbook(app: App) -> None:
     """Nothing is claimed: every item is open, the defaults are named as such, the kill stands there to be typed."""
-    show(app)
-    assert "0 of 7 items are done" in said(app)
-    assert said(app).count("○ open]") == 7
-    assert "none is planned yet" in said(app)
+    app.show(SCRIPT)
+    assert "0 of 7 items are done" in app.said()
+    assert app.said().count("○ open]") == 7
+    assert "none is planned yet" in app.said()
     assert "dimshift flags kill --confirm kill --reason 'WHY'" in [code.value for code in app.at.code]
-    assert "Nobody is named yet" in said(app)
+    assert "Nobody is named yet" in app.said()
 
 
 def test_an_item_is_ticked_and_taken_back(
@@ -82,31 +56,31 @@ def test_an_item_is_ticked_and_taken_back(
 ) -> None:
     """The dialog asks for a note, refuses a tick without, and keeps name, note and rollout; take back removes it."""
     control.create("ramp", flag_key="use_reduced_dims", actor="anna", owner="Olga *B*")
-    show(app)
-    press(app, "tick_on-call")
-    submit(app, "Tick")
-    assert "A tick takes a note of 1 to 400 characters; found nothing" in said(app)
+    app.show(SCRIPT)
+    app.press("tick_on-call")
+    app.submit("Tick")
+    assert "A tick takes a note of 1 to 400 characters; found nothing" in app.said()
     app.at.text_input(key="tick_name").input("bob")
     app.at.text_input(key="tick_note").input("rang <b>them</b>")
-    submit(app, "Tick")
+    app.submit("Tick")
     found = check("on-call")
     assert (found.state, found.said_by) == ("done", "bob")
     assert found.tick is not None
     assert (found.tick.note, found.tick.about) == ("rang <b>them</b>", "ramp")
-    assert "Ticked by bob" in said(app)
+    assert "Ticked by bob" in app.said()
     assert "\\<b\\>" in "\n".join(app.words())
-    press(app, "untick_on-call")
+    app.press("untick_on-call")
     assert check("on-call").state == "open"
 
 
 def test_somebody_who_was_slower_is_told(app: App, workspace: Workspace, control: RolloutControl) -> None:
     """A tick from a page that has not seen another person's is refused and names that person."""
     RunbookStore(workspace).tick("scripts", actor="bob", note="in staging")
-    show(app)
+    app.show(SCRIPT)
     control.create("ramp", flag_key="use_reduced_dims", actor="anna")
     RunbookStore(workspace).tick("scripts", actor="carl", note="in staging, again")
-    press(app, "untick_scripts")
-    assert "found tick by carl" in said(app)
+    app.press("untick_scripts")
+    assert "found tick by carl" in app.said()
     assert RunbookStore(workspace).kept().ticks["scripts"].by == "carl"
 
 
@@ -116,9 +90,9 @@ def test_what_can_be_measured_is_measured_in_the_background(
     """A pre-flight runs as a job with progress, is kept as evidence, and the item is done when it ends."""
     monkeypatch.setattr(preflighting, "SIMULATIONS", 20)
     control.create("ramp", flag_key="use_reduced_dims", actor="anna")
-    press(show(app), "run_preflight")
+    app.show(SCRIPT).press("run_preflight")
     app.until(lambda _: check("preflight").state == "done")
-    app.until(lambda _: "1,000,000 queries a day of 200,000 users" in said(app))
+    app.until(lambda _: "1,000,000 queries a day of 200,000 users" in app.said())
 
 
 def test_a_live_rehearsal_takes_the_typed_word_and_is_refused_while_a_rollout_runs(
@@ -127,13 +101,13 @@ def test_a_live_rehearsal_takes_the_typed_word_and_is_refused_while_a_rollout_ru
     """On the live flags the word is asked for; a running rollout refuses in one sentence, and nothing is killed."""
     control.create("ramp", flag_key="use_reduced_dims", actor="anna")
     control.start("ramp", actor="anna")
-    press(show(app), "rehearse")
+    app.show(SCRIPT).press("rehearse")
     app.at.radio(key="rehearse_where").set_value(_LIVE).run()
-    submit(app, "Rehearse")
-    assert 'takes the typed word "kill"' in said(app)
+    app.submit("Rehearse")
+    assert 'takes the typed word "kill"' in app.said()
     app.at.text_input(key="rehearse_typed").input("kill")
-    submit(app, "Rehearse")
-    app.until(lambda _: "while a rollout runs: it would pause; found rollout ramp at 5 %" in said(app))
+    app.submit("Rehearse")
+    app.until(lambda _: "while a rollout runs: it would pause; found rollout ramp at 5 %" in app.said())
     assert workspace.audit(kind="switch") == ()
 
 
@@ -142,8 +116,8 @@ def test_the_runbook_is_of_the_rollout_in_the_address(app: App, control: Rollout
     control.create("first", flag_key="enable_new_index", actor="anna")
     control.start("first", actor="anna")
     control.create("second", flag_key="use_reduced_dims", actor="anna")
-    show(app, rollout="second")
+    app.show(SCRIPT, rollout="second")
     assert "dimshift rollout status second" in [code.value for code in app.at.code]
     app.at.number_input(key="stale_days").set_value(7)
-    submit(app, "Save")
+    app.submit("Save")
     assert look_at(control.workspace).days_until_stale == 7

@@ -25,21 +25,6 @@ SCRIPT = "pages/explore/serving.py"
 TABS = ("Latency", "Bytes", "Shortlist and rerank", "Cost")
 
 
-def show(app: App, tab: str, **query: str) -> App:
-    """Open the page with one tab in front."""
-    app.open(SCRIPT, serving=tab, **query)
-    assert not app.at.exception
-    return app
-
-
-def charts(app: App) -> int:
-    return len(app.at.get("plotly_chart"))
-
-
-def said(app: App) -> str:
-    return "\n".join(app.words()).replace("\\", "")
-
-
 def newest(folder: Path) -> Run:
     with Workspace.open(folder) as workspace:
         return workspace.runs(kind="sweep", limit=1)[0]
@@ -52,8 +37,8 @@ def small_set(*, n_queries: int = 40) -> EmbeddingSet:
 @pytest.mark.parametrize(("tab", "n_charts"), list(zip(TABS, (3, 1, 1, 1), strict=True)))
 def test_every_tab_shows_its_panel(app: App, explored: Path, tab: str, n_charts: int) -> None:
     """Each tab draws its charts and table from what is stored; only the one in front is drawn."""
-    show(app, tab)
-    assert charts(app) == n_charts
+    app.show(SCRIPT, serving=tab)
+    assert app.charts() == n_charts
     assert len(app.at.dataframe) == 1
     assert not app.at.error
     assert app.at.text_input(key="run").value == newest(explored).id
@@ -61,9 +46,9 @@ def test_every_tab_shows_its_panel(app: App, explored: Path, tab: str, n_charts:
 
 def test_latency_shows_its_threads_and_every_configuration(app: App, explored: Path) -> None:
     """Percentile, threads and assumptions are on the page; HNSW rows have their ef and the recall it reached."""
-    show(app, "Latency", percentile="p99")
+    app.show(SCRIPT, serving="Latency", percentile="p99")
     assert app.at.button_group(key="percentile").value == "p99"
-    assert "one thread each (BLAS: 1)" in said(app)
+    assert "one thread each (BLAS: 1)" in app.said()
     table = app.at.dataframe[0].value
     assert len(table) == 9
     hnsw = table[table["path"] == "HNSW"]
@@ -75,7 +60,7 @@ def test_latency_shows_its_threads_and_every_configuration(app: App, explored: P
 
 def test_more_threads_than_processors_are_warned_of(app: App, explored: Path) -> None:
     """Asking for a throughput with more threads than the machine has says what will come of it."""
-    show(app, "Latency")
+    app.show(SCRIPT, serving="Latency")
     assert not app.at.warning
     app.at.number_input(key="latency_threads").set_value(64).run()
     assert "64 threads" in app.at.warning[0].value
@@ -83,14 +68,14 @@ def test_more_threads_than_processors_are_warned_of(app: App, explored: Path) ->
 
 def test_bytes_say_whether_smaller_numbers_beat_fewer(app: App, explored: Path) -> None:
     """At equal bytes each smaller type is compared with float32 in words, with the interval; nDCG can be asked for."""
-    show(app, "Bytes")
-    words = said(app)
+    app.show(SCRIPT, serving="Bytes")
+    words = app.said()
     assert "float32 of fewer dimensions" in words
     assert "int8 of 256 dims keeps" in words
     assert "points more recall@10 than float32 of 64 dims" in words
     app.at.button_group(key="storage_quality").set_value("nDCG").run()
     assert not app.at.exception
-    assert "nDCG@10" in said(app)
+    assert "nDCG@10" in app.said()
     before = app.at.dataframe[0].value["frontier"].tolist()
     app.at.button_group(key="storage_bytes").set_value("on disk").run()
     assert app.at.dataframe[0].value["frontier"].tolist() != before
@@ -98,8 +83,8 @@ def test_bytes_say_whether_smaller_numbers_beat_fewer(app: App, explored: Path) 
 
 def test_the_funnel_tells_what_a_rerank_wins_back(app: App, explored: Path) -> None:
     """Every dim and shortlist is a row whose recall is at most its ceiling."""
-    show(app, "Shortlist and rerank")
-    assert "a rerank of 100 documents lifts recall@10" in said(app)
+    app.show(SCRIPT, serving="Shortlist and rerank")
+    assert "a rerank of 100 documents lifts recall@10" in app.said()
     table = app.at.dataframe[0].value
     assert (table["recall"] <= table["ceiling"]).all()
     app.at.button_group(key="funnel_quality").set_value("nDCG").run()
@@ -108,13 +93,13 @@ def test_the_funnel_tells_what_a_rerank_wins_back(app: App, explored: Path) -> N
 
 def test_cost_follows_its_assumptions(app: App, explored: Path) -> None:
     """Twice the documents cost about twice the memory; the assumptions stand beside the result."""
-    show(app, "Cost")
+    app.show(SCRIPT, serving="Cost")
     before = app.at.dataframe[0].value
     app.at.number_input(key="cost_n_docs").set_value(10_000_000).run()
     after = app.at.dataframe[0].value
     assert after["now"][0] == pytest.approx(2 * before["now"][0])
     assert after["less"][0] == pytest.approx(after["now"][0] - after["then"][0])
-    assert "Prices are assumptions" in said(app)
+    assert "Prices are assumptions" in app.said()
     app.at.button_group(key="cost_index").set_value("exact").run()
     assert app.at.dataframe[0].value["now"][0] < after["now"][0]
 
@@ -125,16 +110,16 @@ def test_cost_follows_its_assumptions(app: App, explored: Path) -> None:
 )
 def test_impossible_assumptions_are_one_sentence(app: App, explored: Path, field: str, value: float) -> None:
     """A cost of zero or below, no documents or a utilisation above one give one sentence and no estimate."""
-    show(app, "Cost")
+    app.show(SCRIPT, serving="Cost")
     app.at.number_input(key=f"cost_{field}").set_value(value).run()
     assert not app.at.exception
     assert len(app.at.error) == 1
-    assert charts(app) == 0
+    assert app.charts() == 0
 
 
 def test_an_estimate_is_kept_with_its_assumptions(app: App, explored: Path) -> None:
     """Keep this estimate stores one run of kind cost for this sweep, and lists it."""
-    show(app, "Cost")
+    app.show(SCRIPT, serving="Cost")
     app.at.number_input(key="cost_replicas").set_value(3).run()
     app.at.button(key="keep_cost").click().run()
     with Workspace.open(explored) as workspace:
@@ -147,18 +132,18 @@ def test_cost_needs_no_other_panel(app: App, workspace_folder: Path) -> None:
     """Before anything is measured the cost of float32 at each dim can be estimated, on assumed latencies."""
     with Workspace.open(workspace_folder) as workspace:
         save_sweep(workspace, sweep(small_set(), (8, 16), (10,)))
-    show(app, "Cost")
-    assert charts(app) == 1
-    assert "is assumed, not measured" in said(app)
+    app.show(SCRIPT, serving="Cost")
+    assert app.charts() == 1
+    assert "is assumed, not measured" in app.said()
 
 
 def test_a_set_that_is_not_at_hand_is_explained(app: App, workspace_folder: Path) -> None:
     """Without the data set the page says in one sentence how to measure, and offers no button that could not work."""
     with Workspace.open(workspace_folder) as workspace:
         save_sweep(workspace, sweep(small_set(), (8, 16), (10,)))
-    show(app, "Latency")
+    app.show(SCRIPT, serving="Latency")
     assert "not at hand" in app.at.info[0].value
-    assert "Not measured yet." in said(app)
+    assert "Not measured yet." in app.said()
     assert not any("Measure" in button.label for button in app.at.button)
 
 
@@ -166,8 +151,8 @@ def test_stored_answers_stay_visible_without_the_set(app: App, explored: Path) -
     """When the data set is gone, what was measured is still shown; only measuring again is not offered."""
     with Workspace.open(explored) as workspace:
         workspace.delete_dataset(newest(explored).dataset["sha256"])
-    show(app, "Latency")
-    assert charts(app) == 3
+    app.show(SCRIPT, serving="Latency")
+    assert app.charts() == 3
     assert not any("again" in button.label for button in app.at.button)
 
 
@@ -184,7 +169,7 @@ def test_an_answer_of_another_version_can_be_measured_again(app: App, explored: 
             arrays={},
             elapsed_s=0,
         )
-    show(app, "Latency")
+    app.show(SCRIPT, serving="Latency")
     assert len(app.at.error) == 1
     assert "this version knows" in app.at.error[0].value
     assert app.at.button(key="measure").label == "Measure what is missing"
@@ -197,8 +182,8 @@ def test_a_set_that_only_this_tab_holds_can_be_measured(new_tab: Callable[[], Ap
         save_sweep(workspace, sweep(small, (8, 16), (10,)))
     mine, other = new_tab(), new_tab()
     mine.at.session_state["_held"] = HeldSet(embedding_set=small, health=inspect_health(small), place="tab")
-    assert any(button.key == "measure" for button in show(mine, "Latency").at.button)
-    assert not any(button.key == "measure" for button in show(other, "Latency").at.button)
+    assert any(button.key == "measure" for button in mine.show(SCRIPT, serving="Latency").at.button)
+    assert not any(button.key == "measure" for button in other.show(SCRIPT, serving="Latency").at.button)
 
 
 def test_everything_is_measured_on_demand(app: App, workspace_folder: Path) -> None:
@@ -207,10 +192,10 @@ def test_everything_is_measured_on_demand(app: App, workspace_folder: Path) -> N
     with Workspace.open(workspace_folder) as workspace:
         run = save_sweep(workspace, sweep(small, (8, 16), (10,)))
         workspace.save_dataset(small)
-    show(app, "Latency")
-    assert charts(app) == 0
+    app.show(SCRIPT, serving="Latency")
+    assert app.charts() == 0
     app.at.button(key="measure").click().run()
-    app.until(lambda at: charts(app) == 3 and not at.get("progress"))
+    app.until(lambda at: app.charts() == 3 and not at.get("progress"))
     with Workspace.open(workspace_folder) as workspace:
         answers = panel_answers(workspace, run)
     assert set(answers) == {panel.key for panel in PANELS}
@@ -220,7 +205,7 @@ def test_everything_is_measured_on_demand(app: App, workspace_folder: Path) -> N
 
 def test_one_panel_is_measured_again(app: App, explored: Path) -> None:
     """Measure again stores a new answer of this panel and leaves the others alone."""
-    show(app, "Bytes")
+    app.show(SCRIPT, serving="Bytes")
     with Workspace.open(explored) as workspace:
         before = panel_runs(workspace, newest(explored))
     app.at.button(key="again_footprint").click().run()
@@ -228,7 +213,7 @@ def test_one_panel_is_measured_again(app: App, explored: Path) -> None:
     with Workspace.open(explored) as workspace:
         after = panel_runs(workspace, newest(explored))
     assert {key for key in after if after[key].id != before[key].id} == {"footprint"}
-    assert charts(app) == 1
+    assert app.charts() == 1
 
 
 def test_a_name_with_markup_is_shown_letter_for_letter(app: App, workspace_folder: Path) -> None:
@@ -237,7 +222,7 @@ def test_a_name_with_markup_is_shown_letter_for_letter(app: App, workspace_folde
     named = EmbeddingSet(name="<b>x</b> **y** $z$", corpus=vectors).with_held_out_queries(40)
     with Workspace.open(workspace_folder) as workspace:
         save_sweep(workspace, sweep(named, (8, 16), (10,)))
-    show(app, "Cost")
+    app.show(SCRIPT, serving="Cost")
     (line,) = [caption.value for caption in app.at.caption if "queries" in caption.value]
     assert r"\<b\>x\<\/b\>" in line
     assert r"\*\*y\*\*" in line
@@ -245,7 +230,7 @@ def test_a_name_with_markup_is_shown_letter_for_letter(app: App, workspace_folde
 
 def test_an_unknown_run_is_one_sentence(new_tab: Callable[[], App], explored: Path) -> None:
     """A run id that is not there gives one sentence and a way to the newest run, on this page too."""
-    app = show(new_tab(), "Bytes", run="20200101-000000-00000000")
+    app = new_tab().show(SCRIPT, serving="Bytes", run="20200101-000000-00000000")
     assert len(app.at.error) == 1
     next(button for button in app.at.button if button.label == "Open the newest run").click().run()
     assert not app.at.error

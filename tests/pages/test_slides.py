@@ -62,11 +62,16 @@ def test_it_begins_with_the_verdict_in_the_engines_words(
 
 
 def test_the_address_names_the_slide(open_page: Callable[..., AppTest], slides: tuple[Slide, ...]) -> None:
-    """A slide opens by its name, the last has nothing after it, and an unknown name opens the first."""
+    """A slide opens by its name, the last has nothing after it, and an unknown name opens the first and says so."""
     at = open_page(slide="basis")
     assert stage(at)["headline"] == slides[-1].headline
     assert at.button(key="slide_next").disabled
-    assert stage(open_page(slide="<script>"))["headline"] == slides[0].headline
+    unknown = open_page(slide="<script>")
+    assert stage(unknown)["headline"] == slides[0].headline
+    (said,) = unknown.warning
+    assert said.value.replace("\\", "") == "There is no slide named <script>; the first one is shown instead."
+    unknown.button(key="slide_next").click().run()
+    assert not unknown.warning
 
 
 def test_a_slide_can_be_chosen(open_page: Callable[..., AppTest], slides: tuple[Slide, ...]) -> None:

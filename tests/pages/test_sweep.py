@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +21,6 @@ from pages.shell.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from streamlit.testing.v1 import AppTest
 
@@ -44,11 +45,20 @@ def digits() -> EmbeddingSet:
     return load_sample("digits-pca")
 
 
+@pytest.fixture(scope="module")
+def swept_folder(tmp_path_factory: pytest.TempPathFactory, digits: EmbeddingSet) -> Path:
+    """Make a workspace with a sweep, of which every test takes a copy."""
+    folder = tmp_path_factory.mktemp("swept") / "workspace"
+    with Workspace.open(folder) as workspace:
+        save_sweep(workspace, sweep(digits, [8, 16, 32, 64], n_queries=200))
+    return folder
+
+
 @pytest.fixture
-def stored_run(workspace_folder: Path, digits: EmbeddingSet) -> Run:
+def stored_run(workspace_folder: Path, swept_folder: Path) -> Run:
     """Store a sweep before the app opens."""
-    with Workspace.open(workspace_folder) as workspace:
-        return save_sweep(workspace, sweep(digits, [8, 16, 32, 64], n_queries=200))
+    (run,) = runs(Path(shutil.copytree(swept_folder, workspace_folder, dirs_exist_ok=True)))
+    return run
 
 
 def runs(folder: Path) -> tuple[Run, ...]:

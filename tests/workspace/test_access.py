@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,6 +233,87 @@ def test_a_viewer_moves_no_vectors(workspace: Workspace, tmp_path: Path) -> None
             assert refused(change)
         assert not target.exists()
     assert head(workspace) == (0, 0)
+
+
+def test_a_role_taken_away_stops_what_was_begun(workspace: Workspace, save_in: Callable[[Workspace], Run]) -> None:
+    """A job whose person is a viewer by its end keeps nothing and says why, and goes through once the role is back."""
+    roles, bound = RoleList(workspace.acting_as(ADA)), workspace.acting_as(OTTO)
+    is_changed = threading.Event()
+
+    def work(_progress: object, _cancelled: object) -> str:
+        assert is_changed.wait(10)
+        return save_in(bound).id
+
+    with JobRunner() as runner:
+        jobs = runner.acting_as(OTTO)
+        job = jobs.submit("tab", "a sweep", work)
+        roles.set(OTTO.name, Role.VIEWER, expected_version=None, actor="ada")
+        is_changed.set()
+        ended = jobs.wait("tab", job.id, timeout_s=10)
+        assert ended.state == "failed"
+        assert ended.error == (
+            "only operators and admins may do this, save; found otto@example.com, viewer now, operator before. "
+            "Ask an admin for another role, or somebody who has it."
+        )
+        assert workspace.runs() == ()
+        assert refused(lambda: flags_of(bound).kill(actor="otto", reason="p99", typed="kill"))
+        assert bound.check_access("session", "log out") is None
+        roles.set(OTTO.name, Role.ADMIN, expected_version=None, actor="ada")
+        again = jobs.submit("tab", "a sweep", work)
+        assert jobs.wait("tab", again.id, timeout_s=10).state == "done"
+    assert len(workspace.runs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("claims", "listed", "after", "expected"),
+    [
+        ({"email": "otto@example.com"}, Role.OPERATOR, None, None),
+        ({"email": "otto@example.com", "groups": "viewer"}, Role.OPERATOR, None, Role.VIEWER),
+        ({"email": "otto@example.com", "groups": "operator"}, None, Role.VIEWER, Role.VIEWER),
+        ({"email": "otto@example.com", "groups": "operator"}, None, None, Role.OPERATOR),
+        ({"email": "ada@example.com"}, None, Role.VIEWER, Role.ADMIN),
+    ],
+)
+def test_what_the_list_says_later_counts(
+    workspace: Workspace, claims: Any, listed: Role | None, after: Role | None, expected: Role | None
+) -> None:
+    """Off the list, the configuration and the claims decide again; who is an admin by configuration stays one."""
+    policy = AccessPolicy(role_claim="groups", admins=frozenset({"ada@example.com"}))
+    identity = policy.identity(claims, listed={} if listed is None else {claims["email"]: listed})
+    assert identity.role_now(listed) is identity.role
+    assert identity.role_now(after) is expected
+    if after is not None:
+        RoleList(workspace).set(identity.name, after, expected_version=0, actor="shell")
+    bound = workspace.acting_as(identity)
+    for kind, action in [("session", "log out"), ("run", "save"), ("role", "set role")]:
+        may_now = expected is not None and expected.includes(least_role(kind, action))
+        assert refused(lambda kind=kind, action=action: bound.check_access(kind, action)) is not may_now  # type: ignore[misc]  # mypy cannot infer defaults
+
+
+def test_a_role_taken_away_stops_a_migration(workspace: Workspace, tmp_path: Path) -> None:
+    """The copy ends at its next batch, and its record says who was at work and why it stopped."""
+    from engine.migration import MigrationSettings, Migrator, open_store
+
+    np.save(tmp_path / "source.npy", np.random.default_rng(1).standard_normal((40, 8)).astype(np.float32))
+
+    def take_away(share: float, _message: str) -> None:
+        if share > 0 and not RoleList(workspace).all():
+            RoleList(workspace).set(OTTO.name, Role.VIEWER, expected_version=0, actor="ada")
+
+    with (
+        open_store(f"file://{tmp_path}/source.npy", role="source") as source,
+        open_store(f"file://{tmp_path}/target.npy") as target,
+    ):
+        bound = workspace.acting_as(OTTO)
+        migrator = Migrator(source, target, MigrationSettings(dims=4, batch_size=10), workspace=bound, actor="otto")
+        with pytest.raises(AccessError, match="viewer now, operator before"):
+            migrator.run(progress=take_away)
+        job = migrator.status()
+    assert job is not None
+    assert (job.state, job.owner) == ("stopped", None)
+    assert "viewer now" in job.reason
+    newest = workspace.audit(kind="migration", newest_first=True, limit=1)[0]
+    assert (newest.actor, newest.action) == (OTTO.name, "stopped")
 
 
 def test_nobody_acts_as_somebody_else(workspace: Workspace) -> None:

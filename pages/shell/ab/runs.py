@@ -60,7 +60,9 @@ def opened_run() -> Run | None:
         if runs:
             st.button("Open the newest test", type="primary", on_click=state.open_experiment, args=(runs[0].id,))
         return None
-    if run.kind != KIND:  # the sweep that another page left in the address
+    if run.kind != KIND:
+        instead = "; the newest test is shown instead" if runs else ""
+        st.warning(f"The run in the address is no A/B test{instead}.", icon=":material/link_off:")
         state.forget_experiment()
         return opened_run()
     state.open_experiment(run.id)

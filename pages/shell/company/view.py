@@ -92,7 +92,7 @@ def history() -> None:
     events = services().workspace.audit(kind="role", limit=20, newest_first=True)
     if not events:
         return
-    st.subheader("Changes", anchor=False)
+    st.header("Changes", anchor=False)
     zone = st.context.timezone
     for event in events:
         after = f"is {event.after['role']}" if isinstance(event.after, dict) else "was taken from the list"
