@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from engine.errors import InputError, printable
+from engine.outputs import write_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +45,7 @@ def write_json(file: str | None, answer: Mapping[str, Any] | Sequence[Any]) -> N
     if file == "-":
         sys.stdout.write(text)
         return
-    _write_text(Path(file), text)
+    write_output(Path(file), text)
 
 
 def write_folder(folder: Path, answer: Mapping[str, Any], summary: SweepSummary) -> None:
@@ -56,15 +57,8 @@ def write_folder(folder: Path, answer: Mapping[str, Any], summary: SweepSummary)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError("--out must name a folder that can be written", found=error.strerror) from error
-    _write_text(folder / "sweep.json", json.dumps(answer, indent=2, allow_nan=False) + "\n")
-    _write_text(folder / "points.csv", csv_text(points_table(summary)))
-
-
-def _write_text(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("the output file must be writable", found=f"{file.name}: {error.strerror}") from error
+    write_output(folder / "sweep.json", json.dumps(answer, indent=2, allow_nan=False) + "\n")
+    write_output(folder / "points.csv", csv_text(points_table(summary)))
 
 
 def print_health(path: str, chosen: EmbeddingSet, health: Health) -> None:

@@ -11,7 +11,8 @@ import typer
 from engine import terminal
 from engine.commands import ab_text
 from engine.commands.options import Json, Seed, WorkspaceFolder
-from engine.errors import InputError, ParameterError
+from engine.errors import ParameterError
+from engine.outputs import output
 from engine.seeds import check_seed
 
 if TYPE_CHECKING:
@@ -282,11 +283,8 @@ def _simulated(plan: PowerPlan, n_simulations: int, seed: int) -> SimulatedPower
 def _write_events(events: Events, file: Path, form: Any) -> None:
     from engine.experiment.event_files import write_events
 
-    try:
-        with file.open("wb") as opened:
-            write_events(events, opened, form=form, progress=terminal.show_progress)
-    except OSError as error:
-        raise InputError("the events file must be writable", found=f"{file.name}: {error.strerror}") from error
+    with output(file, rule="the events file must be writable") as opened:
+        write_events(events, opened, form=form, progress=terminal.show_progress)
 
 
 def _digest(file: Path) -> str:

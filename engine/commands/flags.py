@@ -13,8 +13,9 @@ import typer
 from engine import terminal
 from engine.commands import flags_text
 from engine.commands.options import Actor, Json, Seed, WorkspaceFolder, actor_name
-from engine.errors import FlagError, InputError, ParameterError, WorkspaceError
+from engine.errors import FlagError, ParameterError, WorkspaceError
 from engine.flags import Flag, FlagStore, file_text, read_flagd
+from engine.outputs import write_output
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key of a flag.")]
 Reason = Annotated[str, typer.Option(help="Why; it goes into the audit log.")]
@@ -222,10 +223,7 @@ def export(
     store = _store(workspace)
     document = store.definitions() if definitions else store.live_document()
     if out is not None:
-        try:
-            out.write_text(file_text(document), encoding="ascii")
-        except OSError as error:
-            raise InputError("--out must name a file that can be written", found=error.strerror) from error
+        write_output(out, file_text(document), rule="--out must name a file that can be written")
     elif json_file is None:
         sys.stdout.write(file_text(document))
     if not definitions and store.is_killed:

@@ -13,6 +13,7 @@ from engine.commands.options import Actor, Json, Seed, WorkspaceFolder, actor_na
 from engine.commands.plan_text import print_plan
 from engine.commands.rollout_options import schedule_of, thresholds_of
 from engine.errors import InputError, ParameterError
+from engine.outputs import write_output
 
 if TYPE_CHECKING:
     from engine.present.plan import Change, KeptPlan, Plan, PlanInputs
@@ -86,7 +87,7 @@ def plan(
     made = make_plan(inputs, evidence=evidence)
     moved = () if kept is None else changes(kept.plan, made)
     if out is not None:
-        _write(out, render_markdown(made))
+        write_output(out, render_markdown(made), rule="--out must be a file that can be written")
     if save:
         version = 0 if kept is None else kept.version
         kept = PlanStore(store).save(
@@ -120,13 +121,6 @@ def _changed(
 def _check_markdown_file(out: Path | None) -> None:
     if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
         raise InputError("--out must name a file in a folder that is there", found=out.name or str(out))
-
-
-def _write(out: Path, text: str) -> None:
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("--out must be a file that can be written", found=error.strerror) from error
 
 
 def _plan_json(made: Plan, moved: tuple[Change, ...], kept: KeptPlan | None) -> dict[str, Any]:

@@ -30,11 +30,12 @@ from engine.commands.rollout_options import (
     thresholds_of,
     traffic_of,
 )
-from engine.errors import InputError, ParameterError
+from engine.errors import ParameterError, printable
+from engine.outputs import write_output
 from engine.seeds import check_seed
 
 if TYPE_CHECKING:
-    from engine.rollout import Schedule, SimulationSettings, Thresholds
+    from engine.rollout import Rollout, RolloutControl, Schedule, SimulationSettings, Thresholds
     from engine.rollout.preflight_results import Preflight
     from engine.rollout.traffic_days import RolloutFault, Traffic
 
@@ -137,22 +138,31 @@ def preflight(
     error_rate: ErrorRate = None,
     p99_ms: P99 = None,
     simulations: Annotated[int, typer.Option(help="How many rollouts to simulate a scenario.")] = 1000,
+    by: Actor = None,
     json_file: Json = None,
     workspace: WorkspaceFolder = None,
     seed: Seed = 0,
 ) -> None:
-    """Say what a schedule and thresholds promise: false alarms, what is missed, who is exposed, days to finish."""
+    """Say what a schedule and thresholds promise: false alarms, what is missed, who is exposed, days to finish.
+
+    Of a rollout with the settings that it has, the runbook keeps it as evidence.
+    """
     from engine.rollout import parse_fault
     from engine.rollout.preflight import compare_preflights
 
     terminal.check_outputs(json_file)
     faults = tuple(parse_fault(text) for text in fault or ())
     traffic = traffic_of(queries_a_day=queries_a_day, users=users, ctr=ctr, error_rate=error_rate, p99_ms=p99_ms)
-    chosen, judged = _settings_of(key, schedule, holdback, thresholds, workspace)
+    control = None if key is None else open_control(workspace)
+    rollout = None if key is None or control is None else control.status(key, settle=False).rollout
+    chosen, judged = _settings_of(rollout, schedule, holdback, thresholds)
     result = _preflight(chosen, judged, traffic, faults, n_simulations=simulations, seed=seed)
     answer = rollout_text.preflight_answer(result)
+    answer["is_kept"] = _is_kept(control, key, result, by)
     if json_file != "-":
         rollout_text.print_preflight(result)
+        if answer["is_kept"]:
+            typer.echo(f"\nKept as evidence in the runbook of rollout {printable(key or '')}.")
     if any(one is not None for one in (against_schedule, against_holdback, against_thresholds)):
         other_schedule = schedule_of(against_schedule, against_holdback, present=chosen) or chosen
         other = _preflight(
@@ -202,10 +212,7 @@ def export(
         document = FlagStore(control.workspace).definitions()
         text = file_text({**document, "flags": {rollout.flag_key: document["flags"][rollout.flag_key]}})  # type: ignore[index,call-overload]  # a flagd file has flags by key
     if out is not None:
-        try:
-            out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError("--out must name a file that can be written", found=error.strerror) from error
+        write_output(out, text, rule="--out must name a file that can be written")
     elif json_file is None:
         sys.stdout.write(text)
     terminal.write_json(json_file, {"key": key, "format": format_, "text": text})
@@ -272,14 +279,22 @@ def _simulate_in_memory(
 
 
 def _settings_of(
-    key: str | None, schedule: str | None, holdback: float | None, thresholds: Path | None, folder: Path | None
+    rollout: Rollout | None, schedule: str | None, holdback: float | None, thresholds: Path | None
 ) -> tuple[Schedule, Thresholds]:
     from engine.rollout import DEFAULT_SCHEDULE, Thresholds
 
-    rollout = None if key is None else open_control(folder).status(key, settle=False).rollout
     present = DEFAULT_SCHEDULE if rollout is None else rollout.schedule
     judged = Thresholds() if rollout is None else rollout.thresholds
     return schedule_of(schedule, holdback, present=present) or present, thresholds_of(thresholds) or judged
+
+
+def _is_kept(control: RolloutControl | None, key: str | None, result: Preflight, by: str | None) -> bool:
+    """Have the runbook keep a pre-flight that is of the settings of a rollout."""
+    from engine.present.runbook import note_preflight
+
+    if control is None or key is None:
+        return False
+    return note_preflight(control, key, result, actor=actor_name(by)) is not None
 
 
 def _preflight(

@@ -23,7 +23,8 @@ from engine.commands.rollout_options import (
     Users,
     traffic_of,
 )
-from engine.errors import InputError, ParameterError
+from engine.errors import ParameterError
+from engine.outputs import write_output
 
 if TYPE_CHECKING:
     from engine.flags import FlagStore
@@ -64,7 +65,7 @@ def show(
     if json_file != "-":
         runbook_text.print_runbook(found)
     if out is not None:
-        _write(out, render_markdown(found))
+        write_output(out, render_markdown(found), rule="--out must name a file that can be written")
     terminal.write_json(json_file, runbook_text.runbook_answer(found))
     if check and not found.is_ready:
         raise typer.Exit(TARGET_NOT_MET)
@@ -244,11 +245,3 @@ def _flags(folder: Path | None) -> FlagStore:
     if said:
         typer.echo(f"Note: {said}", err=True)
     return store
-
-
-def _write(out: Path, text: str) -> None:
-    try:
-        out.write_text(text, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        found = getattr(error, "strerror", None) or error
-        raise InputError("--out must name a file that can be written", found=f"{out.name}: {found}") from error

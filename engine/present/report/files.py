@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, get_args
 
 from engine.errors import InputError, ParameterError
+from engine.outputs import write_output
 from engine.present.report.html import render_html
 from engine.present.report.markdown import render_markdown
 from engine.present.report.tables import TABLE_FORMATS, table_bytes
@@ -70,7 +69,7 @@ def write_report(report: Report, file: Path, *, form: ReportFormat = "html") -> 
     """
     document = render_html(report) if form == "html" else render_markdown(report)
     content = document.encode("utf-8")
-    _write(file, content)
+    write_output(file, content)
     return len(content)
 
 
@@ -90,17 +89,6 @@ def write_tables(report: Report, folder: Path) -> tuple[Path, ...]:
     for table in report.tables:
         for form in TABLE_FORMATS:
             file = folder / f"{table.key}.{form}"
-            _write(file, table_bytes(table, form=form))
+            write_output(file, table_bytes(table, form=form))
             written.append(file)
     return tuple(written)
-
-
-def _write(file: Path, content: bytes) -> None:
-    unfinished = file.absolute().parent / f".dimshift-{secrets.token_hex(8)}"
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise InputError("the output file must be writable", found=f"{file.name}: {error.strerror}") from error
