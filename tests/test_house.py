@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ ARROWS = {
     "errors": set(),
     "progress": {"errors"},
     "seeds": {"errors"},
+    "outputs": {"errors"},
     "spreadsheets": set(),
     "embeddings": {"errors", "progress", "seeds"},
     "scoring": {"embeddings"},
@@ -28,8 +30,8 @@ ARROWS = {
     "rollout": {"flags"},
     "migration": {"flags"},
     "charts": {"rollout", "migration"},
-    "present": {"charts"},
-    "terminal": {"tradeoff", "spreadsheets"},
+    "present": {"charts", "outputs"},
+    "terminal": {"tradeoff", "spreadsheets", "outputs"},
     "commands": {"terminal", "present"},
     "cli": {"commands"},
 }
@@ -43,13 +45,16 @@ def tracked_files():
     return [Path(line) for line in listed.stdout.splitlines()]
 
 
+@cache
 def imports_of(path):
-    """Yield every module that `path` imports, at any depth, also for type checking."""
+    """Return every module that `path` imports, at any depth, also for type checking."""
+    found = []
     for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            found.append(node.module)
+    return tuple(found)
 
 
 def reachable(room):

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from engine.rollout.history import HistoryEntry
     from engine.rollout.status import RolloutStatus, StageView
 
-_HEIGHT_PX = 250
+_HEIGHT_PX = 270
+_TOP = 140
+"""Of the share's axis: above 100 %, its label and then the day of the line for now have room, one below the other."""
 _DAY = timedelta(days=1)
 _CHANGES_THE_SHARE = {"start", "advance", "roll back"}
 _ROOM = 0.06  # of the time shown, so that the last stage is seen to last
@@ -54,7 +56,7 @@ def timeline_chart(
         _add_holdback(figure, status, colours=colours)
     _add_now(figure, status, zone, colours=colours)
     time_axis(figure, zone, labels=status.labels)
-    figure.update_yaxes(range=[-4, 122], tickvals=[0, 25, 50, 75, 100], title_text="Users in treatment (%)")
+    figure.update_yaxes(range=[-4, _TOP], tickvals=[0, 25, 50, 75, 100], title_text="Users in treatment (%)")
     return figure
 
 

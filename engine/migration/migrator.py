@@ -398,7 +398,10 @@ class Migrator:
                     ("cancelled", "asked to") if now.run_id is None else ("done", "catching up was cancelled")
                 )
             ended = replace(now, state=state, reason=reason, owner=None, asked=None)
-            self.record.change(ended, actor=self._actor, action=state)
+            # By Dimshift itself: a role that was taken away meanwhile ends the work, and the record must say so.
+            who = self._workspace.identity
+            record = JobRecord(self._workspace.by_itself(), self.record.key)
+            record.change(ended, actor=self._actor if who is None else who.name, action=state)
 
 
 def _part(progress: Progress, first: float, last: float) -> Progress:

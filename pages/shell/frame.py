@@ -20,6 +20,8 @@ _ASSETS = _ROOT / "pages" / "assets"
 _WITHOUT_RAW_CSV = (
     "<style>[data-testid=stElementToolbarButton]:has([aria-label^='Download as CSV']) {display: none}</style>"
 )
+# It shows nothing, and shall take no room.
+_WITHOUT_ROOM = "<style>.st-key-way_back {position: absolute}</style>"
 _WIDEST_PX = 1120
 
 
@@ -153,7 +155,7 @@ def page_config() -> None:
         menu_items={"About": "**Dimshift** measures how few dimensions your Matryoshka embeddings can keep."},
     )
     st.logo(str(_ASSETS / "logo.svg"), size="large", icon_image=str(_ASSETS / "icon.svg"))
-    st.html(_WITHOUT_RAW_CSV)
+    st.html(_WITHOUT_RAW_CSV + _WITHOUT_ROOM)
 
 
 def navigation(*, is_hidden: bool = False, has_login: bool = False) -> st.Page:

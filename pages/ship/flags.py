@@ -8,6 +8,7 @@ from pages.shell.flags import actor as flags_actor
 from pages.shell.flags import audit as flags_audit
 from pages.shell.flags import file as flags_file
 from pages.shell.flags import form as flags_form
+from pages.shell.flags import missing
 from pages.shell.flags import new as flags_new
 from pages.shell.flags import users as flags_users
 from pages.shell.flags import view as flags_view
@@ -16,6 +17,7 @@ from pages.shell.services import services
 
 with column():
     flags_view.head()
+    said = st.container()
     snapshot = services().flags.snapshot()
     flags_view.kill_section(snapshot)
     listed, who, audit, file = st.tabs(
@@ -29,6 +31,8 @@ with column():
                 flags_new.new_flag()
                 if chosen is not None:
                     flags_new.remove_flag(chosen)
+            with said:
+                missing.show("flag")
             if chosen is not None:
                 flags_form.show(chosen)
     if who.open:

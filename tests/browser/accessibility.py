@@ -47,7 +47,8 @@ EXEMPT_IN_DARK = (
 _RUN_AXE = """async ([rules, exempt]) => {
     const only = rules.length ? {runOnly: {type: 'rule', values: rules}} : {};
     const found = await axe.run(document, {elementRef: true, resultTypes: ['violations'], ...only});
-    const serious = found.violations.filter(one => ['serious', 'critical'].includes(one.impact));
+    const counts = one => ['serious', 'critical'].includes(one.impact) || one.id === 'heading-order';
+    const serious = found.violations.filter(counts);
     return serious.flatMap(one => one.nodes
         .filter(node => !exempt.some(([rule, selector]) => rule === one.id && node.element.closest(selector)))
         .map(node => `${one.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`));
@@ -142,7 +143,7 @@ def drawn(tab: Tab) -> Tab:
 
 
 def findings(tab: Tab, *, rules: tuple[str, ...] = (), exempt: tuple[Exempt, ...] = EXEMPT) -> list[str]:
-    """Return the serious and critical findings of axe-core on the page as it is, without those of `exempt`."""
+    """Return the serious findings of axe-core and skipped levels of headings, without those of `exempt`."""
     if tab.page.evaluate("typeof axe") == "undefined":
         tab.page.evaluate(_axe())
     return tab.page.evaluate(_RUN_AXE, [list(rules), [[one.rule, one.selector] for one in exempt]])

@@ -49,7 +49,7 @@ def shown(
 
 @pytest.mark.parametrize("url", [url if url in USUAL else pytest.param(url, marks=pytest.mark.slow) for url in URLS])
 def test_nobody_is_kept_out(new_tab: Callable[..., Tab], shown: Server, url: str) -> None:
-    """A page has no serious finding of axe-core, its charts are told in words, and 390 px suffice for it."""
+    """A page has no serious finding of axe-core and skips no level of heading, tells its charts, and fits in 390 px."""
     tab = drawn(new_tab(shown).open(f"/{url}"))
     assert findings(tab) == []
     assert untold_charts(tab) == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.present.plan import PlanStore
+from engine.present.plan import PlanInputs, PlanStore, make_plan
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -41,3 +42,26 @@ def test_the_second_to_save_is_told_and_the_timeline_fits_a_phone(new_tab: Calla
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
     with Workspace.open(server.workspace) as workspace:
         PlanStore(workspace).remove(expected_version=2, actor="test")
+
+
+def test_a_length_written_into_the_table_of_steps_is_kept(new_tab: Callable[..., Tab], server: Server) -> None:
+    """The number typed into a cell is that step's length in the saved plan, and no other step's has moved."""
+    with Workspace.open(server.workspace) as workspace:
+        store = PlanStore(workspace)
+        first = store.save(make_plan(PlanInputs()), run_id=None, expected_version=0, actor="test")
+        tab = new_tab(server).open("/plan").says(f"Version {first.version:,}, saved")
+        table = tab.page.locator("[data-testid=stDataFrame] .dvn-scroller").first
+        table.click(position={"x": 40, "y": 52})  # the name of the first step
+        for key in ("ArrowRight", "ArrowRight", "9"):
+            tab.page.keyboard.press(key)
+        tab.page.locator("#portal input").wait_for()
+        tab.page.keyboard.press("Enter")
+        tab.page.wait_for_timeout(300)  # the table tells its form a moment later
+        tab.page.get_by_role("button", name="Save the steps").click()
+        tab.says(f"Version {first.version + 1:,}, saved")
+        kept = store.load()
+        assert kept is not None
+        edited = first.plan.steps[0].key
+        assert kept.plan.inputs == replace(first.plan.inputs, lengths={**first.plan.inputs.lengths, edited: 9.0})
+        assert kept.plan.step(edited).days == 9.0 != first.plan.steps[0].days
+        store.remove(expected_version=kept.version, actor="test")

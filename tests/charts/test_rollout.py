@@ -130,6 +130,16 @@ def test_a_pause_and_a_rollback_are_drawn(ramped: Any) -> None:
     assert any("ended, day 2.0" in note.text for note in figure.layout.annotations)
 
 
+def test_the_line_for_now_is_named_above_the_label_of_a_full_share(ramped: Any) -> None:
+    """At 100 % the stage's label, 21 px above the line, ends below the 16 px of the note at the top."""
+    figure = rollout.timeline_chart(*ramped(("start", 0), now=1), colours=LIGHT)
+    low, high = figure.layout.yaxis.range
+    title_and_ticks_px = 68
+    height_px = figure.layout.height - figure.layout.template.layout.margin.t - title_and_ticks_px
+    a_px = (high - low) / height_px
+    assert 100 + 21 * a_px < high - 16 * a_px
+
+
 def test_a_draft_has_a_plan_and_no_past(ramped: Any) -> None:
     """Before the start nothing is drawn as done; the words name every stage."""
     status, history = ramped(now=0)

@@ -14,7 +14,7 @@ from engine.rollout.traffic_days import Traffic
 
 if TYPE_CHECKING:
     from engine.flags import FlagStore
-    from engine.rollout import Schedule, Thresholds
+    from engine.rollout import RolloutControl, Schedule, Thresholds
     from engine.rollout.preflight_results import Preflight
     from engine.workspace import Workspace
 
@@ -29,19 +29,20 @@ def settings_sha256(schedule: Schedule, thresholds: Thresholds) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def note_preflight(flags: FlagStore, rollout_key: str, result: Preflight, *, actor: str) -> PreflightNote:
-    """Keep as evidence, audited, that `result` was simulated for the rollout `rollout_key`."""
-    traffic = result.traffic
-    note = PreflightNote(
-        rollout=rollout_key,
-        sha256=settings_sha256(result.schedule, result.thresholds),
-        n_simulations=result.n_simulations,
-        seed=result.seed,
-        traffic=f"{traffic.queries_a_day:,} queries a day of {traffic.users:,} users, p99 {traffic.p99_ms:g} ms",
-        sentences=tuple(one.sentence[:_LONGEST_SENTENCE] for one in result.scenarios[:_MOST_SENTENCES]),
-    )
-    RunbookStore(flags.workspace).keep_preflight(note, actor=actor)
-    return note
+def note_preflight(control: RolloutControl, rollout_key: str, result: Preflight, *, actor: str) -> PreflightNote | None:
+    """Keep `result`, made outside the runbook, as evidence when it is of the settings that the rollout has now.
+
+    None when it is of other ones, or when a pre-flight of more simulations is kept for the same settings.
+    Raises RolloutError when there is no such rollout.
+    """
+    rollout = control.status(rollout_key, settle=False).rollout
+    sha256 = settings_sha256(rollout.schedule, rollout.thresholds)
+    if settings_sha256(result.schedule, result.thresholds) != sha256:
+        return None
+    kept = RunbookStore(control.workspace).kept().preflights.get(rollout_key)
+    if kept is not None and kept.result.sha256 == sha256 and kept.result.n_simulations > result.n_simulations:
+        return None
+    return _noted(control.workspace, rollout_key, result, actor=actor)
 
 
 def run_preflight(
@@ -74,7 +75,21 @@ def run_preflight(
         progress=progress,
         cancelled=cancelled,
     )
-    return note_preflight(flags, rollout_key, result, actor=actor)
+    return _noted(flags.workspace, rollout_key, result, actor=actor)
+
+
+def _noted(workspace: Workspace, rollout_key: str, result: Preflight, *, actor: str) -> PreflightNote:
+    traffic = result.traffic
+    note = PreflightNote(
+        rollout=rollout_key,
+        sha256=settings_sha256(result.schedule, result.thresholds),
+        n_simulations=result.n_simulations,
+        seed=result.seed,
+        traffic=f"{traffic.queries_a_day:,} queries a day of {traffic.users:,} users, p99 {traffic.p99_ms:g} ms",
+        sentences=tuple(one.sentence[:_LONGEST_SENTENCE] for one in result.scenarios[:_MOST_SENTENCES]),
+    )
+    RunbookStore(workspace).keep_preflight(note, actor=actor)
+    return note
 
 
 def _planned_traffic(workspace: Workspace) -> Traffic:

@@ -39,7 +39,7 @@ def side_by_side(found: RunComparison) -> None:
 
 def differences(found: RunComparison, quantity: Quantity) -> None:
     """Say and draw how the runs differ in one quantity."""
-    st.subheader("What differs", anchor=False)
+    st.header("What differs", anchor=False)
     if found.sentences:
         st.markdown("\n".join(f"- {said(words)}" for words in found.sentences))
     for words in found.warnings:

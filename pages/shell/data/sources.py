@@ -46,7 +46,7 @@ def _bundled() -> Loading | None:
         for column, info in zip(st.columns(2, gap="medium"), samples[start : start + 2], strict=False):
             with column.container(border=True, height="stretch"):
                 with st.container(horizontal=True, vertical_alignment="center"):
-                    st.subheader(plain(info.title), anchor=False, width="content")
+                    st.markdown(f"**{plain(info.title)}**", width="content")
                     for label in info.labels:
                         st.badge(plain(label), color="gray")
                 st.markdown(plain(info.description))

@@ -59,7 +59,7 @@ def show(opened: Opened) -> None:
 
 
 def _assumptions() -> tuple[Mapping[str, Any], Index]:
-    st.subheader("Assumptions", anchor=False)
+    st.header("Assumptions", anchor=False)
     given: dict[str, Any] = {}
     for name, label, explained in FIELDS:
         usual = getattr(_USUAL, name)
@@ -201,7 +201,7 @@ def _keep(opened: Opened, estimate: CostEstimate) -> None:
         return
     if not kept:
         return
-    st.subheader("Kept estimates", anchor=False)
+    st.header("Kept estimates", anchor=False)
     zone = st.context.timezone
     st.dataframe(
         [

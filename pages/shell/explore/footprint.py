@@ -43,9 +43,9 @@ def show(opened: Opened) -> None:
         f"A rerank orders the best {result.shortlist:,} documents again by the full float32 vectors, which it reads "
         "from disk: they count there, and not in memory."
     )
-    st.subheader("Do smaller numbers beat fewer of them?", anchor=False)
+    st.header("Do smaller numbers beat fewer of them?", anchor=False)
     _comparisons(explored.equal_bytes(answer, quantity), result.k)
-    st.subheader("Every storage option", anchor=False)
+    st.header("Every storage option", anchor=False)
     _table(result, frontier)
     small_print(result, facts=(f"{len(result.query_ids):,} queries", "exact scoring over the codes"))
     measure_again(opened, KEY)

@@ -50,7 +50,7 @@ def show(opened: Opened) -> None:
         )
     else:
         st.caption("Choose at least one dimension.")
-    st.subheader("Every dimension", anchor=False)
+    st.header("Every dimension", anchor=False)
     _table(result.dims, result)
     small_print(
         result,

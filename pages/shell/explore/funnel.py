@@ -44,7 +44,7 @@ def show(opened: Opened) -> None:
             "Dotted: the share of the full top k that is within the shortlist. A rerank by the full vectors reaches "
             "this ceiling exactly, so the two lines lie on each other."
         )
-    st.subheader("Every funnel", anchor=False)
+    st.header("Every funnel", anchor=False)
     _table(result)
     small_print(
         result,

@@ -43,14 +43,14 @@ def show(opened: Opened) -> None:
         alt=charts.describe_latency(result, percentile=percentile),
         key="latency_chart",
     )
-    st.subheader("Recall against latency", anchor=False)
+    st.header("Recall against latency", anchor=False)
     figures.show(
         charts.recall_latency_chart(result, colours=colours),
         alt=charts.describe_recall_latency(result),
         key="recall_latency_chart",
     )
     _throughput(result)
-    st.subheader("Every configuration", anchor=False)
+    st.header("Every configuration", anchor=False)
     _table(result)
     blas = "unknown" if result.blas_threads is None else f"{result.blas_threads}"
     small_print(
@@ -78,7 +78,7 @@ def _words(result: LatencyResult, dim: int) -> str:
 
 
 def _throughput(result: LatencyResult) -> None:
-    st.subheader("Throughput", anchor=False)
+    st.header("Throughput", anchor=False)
     measured = sorted({reached.n_threads for point in result.points for reached in point.throughput})
     n_threads = measured[-1]
     if len(measured) > 1:

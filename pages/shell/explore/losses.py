@@ -39,7 +39,7 @@ def show(opened: Opened, dim: int, k: int, quantity: Quantity) -> None:
     if not found.worst:
         st.caption("No query gets worse.")
         return
-    st.subheader("Worst queries", anchor=False)
+    st.header("Worst queries", anchor=False)
     known = Documents.of(opened)
     row = _worst(found, known)
     _lost_and_gained(changes_of_query(opened.sweep, row, dim, k=k), known)

@@ -36,7 +36,7 @@ def show(opened: Opened) -> None:
         alt=charts.describe_nesting(result),
         key="nesting_chart",
     )
-    st.subheader("Gains at equal size", anchor=False)
+    st.header("Gains at equal size", anchor=False)
     _table(result)
     small_print(
         result,

@@ -58,7 +58,7 @@ def show(opened: Opened) -> None:
         alt=charts.describe_scores(result, found, depth=drawn),
         key="score_chart",
     )
-    st.subheader("The cut-off at every dimension", anchor=False)
+    st.header("The cut-off at every dimension", anchor=False)
     _table(found)
     small_print(result, facts=(f"{result.n_queries:,} queries",))
     measure_again(opened, KEY)

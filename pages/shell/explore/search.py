@@ -115,6 +115,6 @@ def _side_by_side(pair: SearchedBeside | QueryChanges, known: Documents) -> None
         (right, pair.full, pair.full_dim, pair.dim),
     ):
         with column:
-            st.subheader(f"{here:,} dimensions", anchor=False)
+            st.header(f"{here:,} dimensions", anchor=False)
             documents.ranking(listed, known, is_full=here == pair.full_dim, there=there, depth=pair.depth)
     st.caption("Scores of different dimensions are not comparable; ranks are.")

@@ -31,7 +31,7 @@ def show() -> None:
     """Draw health, downloads and import."""
     _health()
     _downloads()
-    st.subheader("Import a flagd file", anchor=False)
+    st.header("Import a flagd file", anchor=False)
     _import()
 
 

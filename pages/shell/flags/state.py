@@ -29,6 +29,7 @@ _EDITED_ROLLOUT = "_edited_rollout"
 _SETS_UP = "_sets_up_rollout"
 _OPENED = "_opened_rollout"
 _KEPT = "_kept_setting"
+_MISSED = "_missed_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,14 @@ class FlagEdit:
 
     base: Flag
     round: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missed:
+    """What the address or this tab asks for and is not there, and what is shown instead, None where nothing is."""
+
+    asked: str
+    shown: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +146,27 @@ def settle_rollout(keys: Sequence[str]) -> None:
 
 
 def settle_bound(key: str, options: Sequence[str]) -> None:
-    """Choose the first of `options` when what was chosen is none of them any more: somebody removed it.
+    """Choose the first of `options` when what is asked for is none of them: `missed` tells then what that was.
 
     Unlike `state.settle_choice` also for a widget that is in the address already, from which nothing may be taken out.
     """
-    if options and key in st.session_state and st.session_state[key] not in options:
-        st.session_state[key] = options[0]
+    is_drawn = key in st.session_state
+    asked = st.session_state[key] if is_drawn else st.query_params.get(key)
+    shown = options[0] if options else None
+    if asked and asked not in options:
+        st.session_state[_MISSED + key] = Missed(asked=str(asked), shown=shown)
+        if is_drawn and shown is not None:
+            st.session_state[key] = shown
+        return
+    missed_before = missed(key)
+    if missed_before is not None and asked != missed_before.shown:  # another one was chosen since
+        st.session_state.pop(_MISSED + key)
+
+
+def missed(key: str) -> Missed | None:
+    """Return what was asked for under `key` and is not there, as long as nothing else was chosen."""
+    found: Missed | None = st.session_state.get(_MISSED + key)
+    return found
 
 
 def kept_setting() -> RolloutSetting | None:

@@ -45,7 +45,7 @@ def show(view: View) -> None:
         return
     try:
         pair = migration_dual_pair.dual_pair(view)
-        st.subheader("One query in both", anchor=False)
+        st.header("One query in both", anchor=False)
         queries = migration_queries.choose(view, pair)
     except EngineError as error:
         st.error(sentence(error))
@@ -156,7 +156,7 @@ def _flag_note(mode: str) -> None:
 
 
 def _many(view: View, pair: DualPair, vectors: npt.NDArray[np.float32]) -> None:
-    st.subheader("Many queries", anchor=False)
+    st.header("Many queries", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         n = st.number_input("Queries to ask", 1, _MOST_ASKED, 100, 100, key="dual_n", width=160)
         st.button(

@@ -210,7 +210,7 @@ def _quarantine(view: View, job: MigrationJob) -> None:
     held = JobRecord(services.services().workspace, job.id).quarantine(job)
     if not held:
         return
-    st.subheader(f"Quarantine: {len(held):,} rows", anchor=False)
+    st.header(f"Quarantine: {len(held):,} rows", anchor=False)
     st.dataframe(
         [{"id": shown_id(row.id), "why": row.reason} for row in held[:_MOST_LISTED]],
         hide_index=True,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def path(journey: Journey) -> None:
     """Draw every step from the data to the last byte."""
-    st.subheader("The path", anchor=False)
+    st.header("The path", anchor=False)
     with st.container(border=True, gap=None, key="overview_path"):
         for number, step in enumerate(journey.steps, 1):
             if number > 1:

@@ -79,7 +79,7 @@ def figures(journey: Journey) -> None:
     shown = journey.figures
     if not shown:
         return
-    st.subheader("In numbers", anchor=False)
+    st.header("In numbers", anchor=False)
     width = 3 if len(shown) % 3 == 0 else _MOST_IN_A_ROW
     for start in range(0, len(shown), width):
         with st.container(horizontal=True, gap="small", key=f"figures_{start}"):

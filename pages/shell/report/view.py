@@ -68,7 +68,7 @@ def facts(report: Report, *, on_refresh: Callable[[], None]) -> None:
     )
     read = f"read from the workspace {local_time(report.made_at, st.context.timezone)}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(plain(report.title, longest=200), anchor=False, width="content")
+        st.header(plain(report.title, longest=200), anchor=False, width="content")
         for label in report.labels:
             st.badge(plain(label, longest=60), color="gray")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -10,9 +10,12 @@ import streamlit as st
 from engine.charts import rollout_preflight as charts
 from engine.errors import EngineError
 from engine.experiment.wording import as_start
+from engine.present.runbook import note_preflight
 from engine.rollout.preflight import compare_preflights, preflight
 from pages.shell import figures
+from pages.shell.flags import actor as flags_actor
 from pages.shell.flags import state as flags_state
+from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:
@@ -48,6 +51,15 @@ def show(setting: RolloutSetting) -> None:
     with st.expander("What this assumes", icon=":material/rule:"):
         exposed = "Whoever is in treatment when a fault is caught counts as exposed to it."
         st.markdown("\n".join(f"- {plain(words)}" for words in (*present.assumptions, exposed)))
+
+
+def keep_as_evidence(setting: RolloutSetting, rollout: str) -> None:
+    """Have the runbook keep what stood here when `rollout` got `setting`; nothing where that could not be simulated."""
+    try:
+        made = _preflight(setting)
+    except EngineError:
+        return  # said on the page
+    note_preflight(services().rollouts, rollout, made, actor=flags_actor.actor())
 
 
 def _sentences(found: Preflight) -> None:

@@ -39,6 +39,8 @@ def show(status: RolloutStatus) -> None:
         return
     is_changed = (schedule, thresholds, is_automatic) != (rollout.schedule, rollout.thresholds, rollout.is_automatic)
     _follow(status, edit, is_changed=is_changed)
+    traffic = services().simulated.settings(rollout.key).traffic
+    setting = flags_state.RolloutSetting(schedule=schedule, thresholds=thresholds, traffic=traffic)
     reason = st.text_input("Why?", key=f"edit_why_{mark}", max_chars=400)
     saves = st.button("Save", type="primary", icon=":material/save:", key="save_rollout", **shown("rollout", "edit"))
     if saves and not is_changed:
@@ -57,10 +59,10 @@ def show(status: RolloutStatus) -> None:
             ),
         )
         if state.notice("rollout") is None:
+            rollout_preflight.keep_as_evidence(setting, rollout.key)
             _begin(services().rollouts.status(rollout.key))
         st.rerun()
-    traffic = services().simulated.settings(rollout.key).traffic
-    rollout_preflight.show(flags_state.RolloutSetting(schedule=schedule, thresholds=thresholds, traffic=traffic))
+    rollout_preflight.show(setting)
 
 
 def _begin(status: RolloutStatus) -> flags_state.RolloutEdit:

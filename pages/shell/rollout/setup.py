@@ -36,7 +36,7 @@ _MARK = "new"
 
 def show(known: Sequence[RolloutStatus]) -> None:
     """Draw the plan of a new rollout from top to bottom, the pre-flight before the start."""
-    st.subheader("A new rollout", anchor=False)
+    st.header("A new rollout", anchor=False)
     is_simulated = _clock()
     flag_key, treatment = _flag(services().flags.snapshot(), is_simulated=is_simulated)
     _warn_of_simulated_time(flag_key, is_simulated=is_simulated)
@@ -173,6 +173,7 @@ def _make(ramp: _Ramp, setting: RolloutSetting, reason: str, *, starts: bool) ->
         **vars(ramp), schedule=setting.schedule, thresholds=setting.thresholds, actor=who, reason=reason
     )
     flags_state.open_rollout(ramp.key)
+    rollout_preflight.keep_as_evidence(setting, ramp.key)
     if ramp.is_simulated:
         services().simulated.set(ramp.key, SimulationSettings(traffic=setting.traffic), actor=who)
     return control.start(ramp.key, actor=who, reason=reason) if starts else made

@@ -15,6 +15,7 @@ from engine.rollout.monitor_sentences import change_in_words, value_in_words
 from engine.rollout.thresholds import METRIC_NAMES, METRICS
 from pages.shell import figures
 from pages.shell.flags import actor as flags_actor
+from pages.shell.flags import missing
 from pages.shell.flags import state as flags_state
 from pages.shell.text import local_time, plain
 
@@ -67,6 +68,7 @@ def head(statuses: Sequence[RolloutStatus]) -> RolloutStatus | None:
     if not statuses:
         st.markdown("Ramp a flag by a schedule, watch it, and stop it: plan one here, and see what the plan promises.")
     flags_actor.show_notice("rollout")
+    missing.show("rollout", is_replaced=chosen is not None)
     for other in statuses:
         if chosen is not None and other.rollout.is_active and other.rollout.key != chosen.rollout.key:
             st.caption(f":material/rocket_launch: {plain(other.sentence, longest=400)}")

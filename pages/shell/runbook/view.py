@@ -9,6 +9,7 @@ import streamlit as st
 from engine.present.runbook import RunbookStore, look_at, render_markdown
 from pages.shell.company.allowed import shown
 from pages.shell.flags import actor as flags_actor
+from pages.shell.flags import missing
 from pages.shell.flags import state as flags_state
 from pages.shell.services import services
 from pages.shell.text import plain
@@ -68,6 +69,7 @@ def head() -> Runbook:
         flags_actor.choose_actor()
     st.markdown("What has to be true before a rollout starts, and what to type when it has to stop.")
     flags_actor.show_notice("runbook")
+    missing.show("rollout")
     return runbook
 
 

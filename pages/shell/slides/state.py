@@ -36,6 +36,12 @@ def shown(slides: Sequence[Slide]) -> int:
     return next((place for place, one in enumerate(slides) if one.key == asked), 0)
 
 
+def missed(slides: Sequence[Slide]) -> str:
+    """Return the slide that the address asks for when there is none of that name; empty otherwise."""
+    asked = st.query_params.get(SLIDE_KEY, "")
+    return "" if any(one.key == asked for one in slides) else asked
+
+
 def go_to(key: str) -> None:
     """Show the slide `key` from now on."""
     st.query_params[SLIDE_KEY] = key

@@ -11,6 +11,7 @@ from pages.shell import figures, frame, state
 from pages.shell.runs import choose_run, run_id_field
 from pages.shell.slides import stage as slides_stage
 from pages.shell.slides import state as slides_state
+from pages.shell.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,10 @@ def controls(run: Run | None, slides: Sequence[Slide], place: int) -> None:
 
 def draw(slides: Sequence[Slide], place: int) -> None:
     """Draw the slide at `place`: its words, then its figure, as large as the screen allows."""
+    missed = slides_state.missed(slides)
+    if missed:
+        said = f"There is no slide named {plain(missed, longest=100)}; the first one is shown instead."
+        st.warning(said, icon=":material/link_off:")
     one, colours = slides[place], figures.colours()
     screen = slides_stage.show(one, colours, on_step=slides_state.stepper(slides, place))
     if one.chart is not None:

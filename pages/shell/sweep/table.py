@@ -23,7 +23,7 @@ def table(summary: SweepSummary) -> None:
     rows = [_row(point, k) for point in summary.points]
     if any(point.further_queries is not None for point in summary.points):
         rows = [{**row, "further": point.further_queries} for row, point in zip(rows, summary.points, strict=True)]
-    st.subheader("Every dimension", anchor=False)
+    st.header("Every dimension", anchor=False)
     st.dataframe(
         rows,
         hide_index=True,

@@ -140,7 +140,7 @@ def charts(summary: SweepSummary) -> None:
     companion = companion_chart(summary, colours=colours)
     if companion is not None:
         by_recall = summary.criterion.quantity == "recall"
-        st.subheader("Ranking quality" if by_recall else "Neighbours found", anchor=False)
+        st.header("Ranking quality" if by_recall else "Neighbours found", anchor=False)
         figures.show(companion, alt=describe_companion(summary) or "", key="companion_chart")
 
 
