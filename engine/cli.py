@@ -209,8 +209,9 @@ def sweep(
         progress=terminal.show_progress,
     )
     criterion = _criterion(result, target_recall=target_recall, max_ndcg_loss=max_ndcg_loss, judge_at=judge_at)
-    summary = tradeoff.summarize(result, criterion)
-    run = tradeoff.save_sweep(store, result, criterion=criterion)
+    estimates = tradeoff.estimate(result)
+    summary = tradeoff.judge(estimates, criterion)
+    run = tradeoff.save_sweep(store, result, criterion=criterion, estimates=estimates)
     answer = tradeoff.sweep_json(result, summary, run_id=run.id, environment=run.environment)
     if keys is not None and chosen is not None:
         answers = explore(store, chosen, result, run_id=run.id, keys=keys, progress=terminal.show_progress)

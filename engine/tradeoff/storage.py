@@ -11,7 +11,7 @@ import numpy as np
 from engine.errors import WorkspaceError
 from engine.tradeoff.export import criterion_json, interval_json, recommendation_json
 from engine.tradeoff.results import ClusterInfo, DatasetInfo, SweepResult
-from engine.tradeoff.summary import summarize
+from engine.tradeoff.summary import check_criterion, default_criterion, estimate, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.tradeoff.results import Criterion, Point, SweepSummary
+    from engine.tradeoff.summary import Estimates
     from engine.workspace import Run, Workspace
 
 KIND = "sweep"
@@ -26,17 +27,25 @@ _ALWAYS = ("recall", "top1_agreement", "rank_overlap", "ids", "scores")
 _WITH_JUDGEMENTS = ("ndcg", "judged_recall", "mrr")
 
 
-def save_sweep(workspace: Workspace, result: SweepResult, *, criterion: Criterion | None = None) -> Run:
+def save_sweep(
+    workspace: Workspace,
+    result: SweepResult,
+    *,
+    criterion: Criterion | None = None,
+    estimates: Estimates | None = None,
+) -> Run:
     """Store `result` as an immutable run; its row also holds the recommendation under `criterion`, for lists of runs.
 
-    `criterion` defaults to `default_criterion(result)`.
+    `criterion` defaults to `default_criterion(result)`, `estimates` to `estimate(result)`.
 
     Raises
     ------
     ParameterError
         When the criterion does not fit the sweep; nothing is stored then.
     """
-    summary = summarize(result, criterion)
+    criterion = default_criterion(result) if criterion is None else criterion
+    check_criterion(result, criterion)
+    summary = judge(estimate(result) if estimates is None else estimates, criterion)
     return workspace.save_run(
         kind=KIND,
         dataset=asdict(result.dataset),

@@ -26,6 +26,8 @@ from pages.shell.nudges import Nudges
 from pages.shell.text import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.embeddings import EmbeddingSet
     from engine.workspace import BoundJobs, Identity
 
@@ -161,7 +163,12 @@ def summary(run_id: str, criterion: Criterion) -> SweepSummary:
 def estimates(run_id: str) -> Estimates:
     """Return the bootstrapped means of a stored sweep. Raises RunNotFoundError or WorkspaceError."""
     workspace = services().workspace
-    return _estimates(f"{workspace.id}/{run_id}", workspace, run_id)
+    return _estimates(f"{workspace.id}/{run_id}", lambda: estimate(load_sweep(workspace, run_id)))
+
+
+def keep_estimates(workspace: Workspace, run_id: str, found: Estimates) -> None:
+    """Have the means of a sweep at hand that was just stored; the caller is its job."""
+    _estimates(f"{workspace.id}/{run_id}", lambda: found)
 
 
 def sample(key: str) -> EmbeddingSet:
@@ -201,9 +208,9 @@ def _open(folder: str, database_url: str) -> Shared:
     )
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _estimates(key: str, _workspace: Workspace, _run_id: str) -> Estimates:  # noqa: ARG001  # what the cache looks up
-    return estimate(load_sweep(_workspace, _run_id))
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _estimates(key: str, _found: Callable[[], Estimates]) -> Estimates:  # noqa: ARG001  # what the cache looks up
+    return _found()
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _KNOWN_FOR_S = 0.2
 """A role that an admin changed holds from the next action on, as nobody clicks twice within this time."""
 
+_OPEN_FOR_S = 2.0
 _SHORTEST_SECRET = 32
 _WORDS = {
     "viewer": "You read and export. Operators sweep, ramp, migrate and kill.",
@@ -58,9 +59,37 @@ class Visitor:
         return not self.asks
 
 
+class _SingleUser:
+    """Remembers for a moment that nobody has to sign in.
+
+    A run of a page asks a dozen times, and without secrets.toml Streamlit looks for it each time, in one tab after the
+    other.
+    """
+
+    def __init__(self) -> None:
+        self._settings: tuple[str | None, ...] = ()
+        self._secrets: object = None
+        self._until = float("-inf")
+
+    def remember(self) -> None:
+        """Nobody has to sign in as things are."""
+        self._settings, self._secrets = self._now(), st.secrets
+        self._until = time.monotonic() + _OPEN_FOR_S
+
+    def is_sure(self) -> bool:
+        """Tell whether it was so a moment ago, under the same settings."""
+        return time.monotonic() < self._until and self._secrets is st.secrets and self._settings == self._now()
+
+    def _now(self) -> tuple[str | None, ...]:
+        return os.environ.get("DIMSHIFT_ADMINS"), os.environ.get(WITHOUT_LOGIN)
+
+
+_single_user = _SingleUser()
+
+
 def is_configured() -> bool:
     """Tell whether a provider to sign in with is configured."""
-    return bool(_secrets("auth"))
+    return not _single_user.is_sure() and bool(_secrets("auth"))
 
 
 def visitor(workspace: Workspace) -> Visitor:
@@ -68,9 +97,12 @@ def visitor(workspace: Workspace) -> Visitor:
 
     Raises WorkspaceError when the list cannot be read: then nobody gets in.
     """
+    if _single_user.is_sure():
+        return Visitor()
     try:
         _check_configuration()
         if not is_configured():
+            _single_user.remember()
             return Visitor()
         claims = _claims()
         if not claims.get("is_logged_in"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.embeddings.samples import sample_sets
 from engine.progress import stop_if
-from engine.tradeoff import save_sweep
+from engine.tradeoff import estimate, save_sweep
 from engine.tradeoff.distributed import can_be_shared, sweeper
 from engine.workspace import JobNote
 from pages.shell import services, state
@@ -129,7 +129,10 @@ def sweep_work(request: SweepRequest, workspace: Workspace) -> Work:
             progress=progress,
             cancelled=cancelled,
         )
+        estimates = estimate(result)
         stop_if(cancelled)
-        return save_sweep(workspace, result).id
+        run = save_sweep(workspace, result, estimates=estimates)
+        services.keep_estimates(workspace, run.id, estimates)  # so that no page waits for them
+        return run.id
 
     return work
