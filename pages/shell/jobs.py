@@ -274,7 +274,7 @@ def _watch(
         st.progress(job.share, text=f"**{plain(job.label)}**  \n{plain(what)} · {job.elapsed_s:.0f} s")
         if cancellable:
             st.button("Cancel", key=f"cancel_{job_id}", on_click=_cancel, args=(job_id,), disabled=job.cancelling)
-    shared.nudges.listen(lambda: shared.jobs.job(owner, job_id).is_finished, poll_s=_POLL_S)
+    shared.nudges.listen(False, lambda: shared.jobs.job(owner, job_id).is_finished, poll_s=_POLL_S)
 
 
 def _cancel(job_id: str) -> None:

@@ -129,7 +129,7 @@ def _redraw_unless(drawn: int | None) -> None:
         return  # said when the page is drawn next
     if is_stale and flags_state.asked() is None:
         st.rerun()
-    shared.nudges.listen(lambda: _version(flags.is_killed) != drawn, poll_s=_POLL_S)
+    shared.nudges.listen(drawn, lambda: _version(flags.is_killed), poll_s=_POLL_S)
 
 
 def _version(killed: KillState | None) -> int | None:

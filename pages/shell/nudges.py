@@ -35,8 +35,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, kw_only=True)
 class _Listener:
+    drawn: object
+    current: Callable[[], object]
     poll_s: float
-    is_stale: Callable[[], bool]
     nudged_at: float
 
 
@@ -50,10 +51,11 @@ class Nudges:
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
 
-    def listen(self, is_stale: Callable[[], bool], *, poll_s: float) -> None:
-        """Have the fragment that calls this, which polls every `poll_s` seconds, poll at once when `is_stale`.
+    def listen(self, drawn: object, current: Callable[[], object], *, poll_s: float) -> None:
+        """Have the fragment that calls this poll at once when `current` returns something else than what is `drawn`.
 
-        `is_stale` is called in another thread, again and again: it must be quick and not touch the state of a session.
+        It polls every `poll_s` seconds in any case. `current` is called in another thread, again and again: it must be
+        quick and not touch the state of a session.
         """
         context, fragment_id = get_script_run_ctx(suppress_warning=True), ThreadState.get().fragment_id
         if context is None or fragment_id is None:
@@ -61,8 +63,9 @@ class Nudges:
         key = (context.session_id, fragment_id)
         with self._lock:
             before = self._listeners.get(key)
-            nudged_at = float("-inf") if before is None else before.nudged_at
-            self._listeners[key] = _Listener(poll_s=poll_s, is_stale=is_stale, nudged_at=nudged_at)
+            # A tab that has not followed, as somebody types into a dialog, is not told again with every poll.
+            nudged_at = before.nudged_at if before is not None and before.drawn == drawn else float("-inf")
+            self._listeners[key] = _Listener(drawn=drawn, current=current, poll_s=poll_s, nudged_at=nudged_at)
             if self._thread is None and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._watch, name="nudges", daemon=True)
                 self._thread.start()
@@ -91,14 +94,14 @@ class Nudges:
                 with self._lock:
                     if self._listeners.get(key) is listener:
                         del self._listeners[key]
-            elif now - listener.nudged_at > _AGAIN_S and _holds(listener.is_stale):
+            elif now - listener.nudged_at > _AGAIN_S and _has_changed(listener):
                 listener.nudged_at = now
                 _nudge(session, fragment_id, listener.poll_s)
 
 
-def _holds(is_stale: Callable[[], bool]) -> bool:
+def _has_changed(listener: _Listener) -> bool:
     try:
-        return is_stale()
+        return listener.current() != listener.drawn
     except Exception:  # noqa: BLE001  # whatever it is, other tabs shall hear of a kill; the poll tells of it on the page
         _log.debug("a listener failed", exc_info=True)
         return False

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engine.workspace import BoundJobs, Identity
 
 _CLOSE_S = 5.0
+_REFRESH_S = 0.1
 _WAITS_S = 3.0
 
 Part = TypeVar("Part", Workspace, FlagStore, RolloutControl, DualControl)
@@ -64,7 +65,7 @@ class Shared:
     @cached_property
     def flags(self) -> FlagStore:
         """The flags of the workspace, in memory. Raises FlagError or WorkspaceError when they cannot be read."""
-        return FlagStore(self.workspace)
+        return FlagStore(self.workspace, refresh_s=_REFRESH_S)
 
     @cached_property
     def rollouts(self) -> RolloutControl:

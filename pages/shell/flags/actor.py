@@ -79,8 +79,8 @@ def _redraw_unless(drawn: int) -> None:
         return  # the banner's own poll says so
     if newest != drawn and flags_state.asked() is None:  # what somebody types into a dialog is not disturbed
         st.rerun()
-    # The snapshot is looked over several times a second in any case, for all tabs together.
-    shared.nudges.listen(lambda: flags.snapshot().audit_seq > drawn, poll_s=_POLL_S)
+    # The snapshot is looked over several times a second in any case, for all tabs together; it may be a little behind.
+    shared.nudges.listen(drawn, lambda: max(drawn, flags.snapshot().audit_seq), poll_s=_POLL_S)
 
 
 def _login_name() -> str:
