@@ -1,6 +1,6 @@
 """Keep Streamlit from losing a page, or the end of one, when a poll comes at the wrong moment.
 
-A poll is a fragment that asks by itself to run. Three moments are wrong; the busier the machine, the more often they
+A poll is a fragment that asks by itself to run. Some moments are wrong; the busier the machine, the more often they
 come, and of twenty sessions on two cores some met each:
 
 - Just after the thread of the last run has ended. Streamlit starts the next run at once and from then on ignores
@@ -11,6 +11,8 @@ come, and of twenty sessions on two cores some met each:
   with "Cannot set a node at a delta path".
 - While the run of another page waits to begin. Streamlit makes one request of both and takes the page of the later one:
   the reader stays where they were, and the click on the other page is lost.
+- While the run of another page begins. The poll is told to stop, but before it notices it says that its own page is the
+  one to draw, and the run of the other page draws that.
 """
 
 # ruff: noqa: SLF001  # Streamlit offers no other way in
@@ -20,7 +22,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamlit.runtime.app_session import AppSession, AppSessionState
-from streamlit.runtime.scriptrunner import ScriptRunner
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import ScriptRunner, get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 
 if TYPE_CHECKING:
@@ -39,6 +42,10 @@ def mend_late_polls() -> None:
     AppSession._create_scriptrunner = _create_afterwards  # type: ignore[method-assign]  # no other way in
     AppSession.request_rerun = _ask_unless_leaving  # type: ignore[method-assign]  # no other way in
     ScriptRunner._run_script = _run_unless_left  # type: ignore[method-assign]  # no other way in
+    PagesManager.set_script_intent = _unless_stopped(PagesManager.set_script_intent)  # type: ignore[method-assign]
+    PagesManager.set_current_page_script_hash = _unless_stopped(  # type: ignore[method-assign]
+        PagesManager.set_current_page_script_hash
+    )
 
 
 def _create_afterwards(session: AppSession, asked: RerunData) -> None:
@@ -53,6 +60,8 @@ def _create_afterwards(session: AppSession, asked: RerunData) -> None:
         if asked.fragment_id and not session.has_fragment(asked.fragment_id):
             return  # the page was left in the meantime
         current = session._scriptrunner
+        if asked.fragment_id and _next_page(current) not in {None, asked.page_script_hash}:
+            return  # it is about to be left
         if current is None or current is ended:
             _create(session, asked)
         elif not current.request_rerun(asked):
@@ -80,3 +89,15 @@ def _run_unless_left(runner: ScriptRunner, asked: RerunData) -> None:
     if asked.fragment_id_queue and asked.page_script_hash != runner._pages_manager.current_page_script_hash:
         return
     _run(runner, asked)
+
+
+def _unless_stopped(say: Callable[..., None]) -> Callable[..., None]:
+    """Return `say`, which says what page is open or to be opened, for runs that have not been told to stop."""
+
+    def say_unless_stopped(pages: PagesManager, *page: str) -> None:
+        context = get_script_run_ctx(suppress_warning=True)
+        requests = None if context is None else context.script_requests
+        if requests is None or requests._state != ScriptRequestType.STOP:
+            say(pages, *page)
+
+    return say_unless_stopped

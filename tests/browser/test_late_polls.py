@@ -42,7 +42,7 @@ with st.sidebar:
 chosen.run()
 """
 # What a fragment asks for arrives late, as on a busy machine.
-_START = """
+_ASKED_LATE = """
 from streamlit.runtime.app_session import AppSession
 from streamlit.web.cli import main
 
@@ -59,13 +59,51 @@ mend_late_polls()
 main()
 """
 
+# A poll takes its time from its first steps to saying its page, and the script to come to the choice of its page.
+_BEGUN_LATE = """
+import sys
+import time
+from streamlit.commands import navigation
+from streamlit.runtime.scriptrunner import ScriptRunner
+from streamlit.web.cli import main
+
+from pages.shell.late_polls import mend_late_polls
+
+install, choose = ScriptRunner._install_event_loop, navigation._navigation
+
+def install_late(runner):
+    install(runner)
+    asked = sys._getframe(1).f_locals.get("rerun_data")
+    time.sleep(0.5 if asked is not None and asked.fragment_id_queue else 0)
+
+def choose_late(*arguments, **options):
+    time.sleep(0.6)
+    return choose(*arguments, **options)
+
+ScriptRunner._install_event_loop, navigation._navigation = install_late, choose_late
+mend_late_polls()
+main()
+"""
+
+
+def test_a_poll_that_begins_late_does_not_keep_the_reader_on_its_page(
+    tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
+) -> None:
+    """A click on another page leads there, though a poll of the page before begins its run at the same time."""
+    (tmp_path / "script.py").write_text(_APP, encoding="utf-8")
+    with app_below(tmp_path, start=("-c", _BEGUN_LATE, "run", str(tmp_path / "script.py"))) as server:
+        tab = new_tab(server).open()
+        tab.page.get_by_role("link", name="arrived").click()
+        tab.says("Beating on").says("Arrived")
+        tab.page.close()
+
 
 def test_a_poll_from_a_page_that_was_left_leaves_the_next_page_as_it_is(
     tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
 ) -> None:
     """The page that a run leads to stays, and its own polls go on, though a poll of the page before came meanwhile."""
     (tmp_path / "script.py").write_text(_APP, encoding="utf-8")
-    with app_below(tmp_path, start=("-c", _START, "run", str(tmp_path / "script.py"))) as server:
+    with app_below(tmp_path, start=("-c", _ASKED_LATE, "run", str(tmp_path / "script.py"))) as server:
         tab = new_tab(server).open()
         tab.page.get_by_role("button", name="Leave").click()
         tab.says("Beating on").says("Arrived")

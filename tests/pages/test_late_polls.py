@@ -20,6 +20,7 @@ class Runner:
     """A run whose thread has ended, or one that still takes requests."""
 
     def __init__(self, *, is_ended: bool) -> None:
+        self._requests = ScriptRequests()
         self.is_ended = is_ended
         self.asked: list[RerunData] = []
 
