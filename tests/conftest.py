@@ -1,16 +1,18 @@
-"""Workspaces in which everything has been measured and done, each made once for all workers of a run."""
+"""The command line in this process, and workspaces in which everything was done, made once for all workers of a run."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
+import sys
 import time
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -68,6 +70,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items if ON_POSTGRESQL else ():
         if item.get_closest_marker("sqlite"):
             item.add_marker(pytest.mark.skip(reason="about SQLite itself, and the workspaces are in PostgreSQL"))
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[..., str]:
+    """Return what finds a program; the test is skipped without it, or fails where DIMSHIFT_REQUIRE_SERVERS=1."""
+
+    def found(name: str, *, package: str, runs: str) -> str:
+        path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")  # where Debian keeps servers
+        if path is None:
+            _lacking(f"no {name} on the PATH: apt-get install {package} runs {runs}")
+        return str(path)
+
+    return found
+
+
+def _lacking(reason: str) -> None:
+    if os.environ.get("DIMSHIFT_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"DIMSHIFT_REQUIRE_SERVERS=1, but {reason}")
+    pytest.skip(reason)
 
 
 class Databases:
@@ -191,6 +212,64 @@ def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[..., str |
             return url
 
         yield made
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """What it wrote to stdout as JSON."""
+        return json.loads(self.stdout)
+
+
+@pytest.fixture(scope="session")
+def _command() -> Any:
+    """Return the whole command line; typer builds it anew for every call otherwise, which takes longest of all."""
+    from typer.main import get_command
+
+    from engine import cli
+
+    return get_command(cli.app)
+
+
+@pytest.fixture
+def shell_workspace(tmp_path: Path) -> Path:
+    """Return the folder of the workspace of `dimshift`, which it makes itself when it needs one."""
+    return tmp_path / "workspace"
+
+
+@pytest.fixture
+def dimshift(
+    _command: Any,
+    shell_workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., Done]:
+    """Return a function that runs dimshift in this process, as anna, in `tmp_path` and on `shell_workspace`."""
+    from engine import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "app", _command)
+    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(shell_workspace))
+    monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("getpass.getuser", lambda: "anna")
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["dimshift", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        printed = capsys.readouterr()
+        return Done(int(stopped.value.code or 0), printed.out, printed.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

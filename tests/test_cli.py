@@ -5,40 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from engine.cli import main
 from engine.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def shell(tmp_path, monkeypatch, capsys):
-    """Return a function that runs dimshift in an empty folder with a workspace of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(tmp_path / "workspace"))
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dimshift", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(stopped.value.code or 0), printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture
@@ -51,11 +23,13 @@ def nested_files(tmp_path):
     return tmp_path
 
 
-def test_sweep_writes_the_contract_to_stdout_and_nothing_else(shell, nested_files):
+def test_sweep_writes_the_contract_to_stdout_and_nothing_else(dimshift, nested_files):
     """With --json - stdout is one JSON document with every field of the contract; status 0: the target is met."""
-    done = shell("sweep", "corpus.npy", "--queries", "queries.npy", "--dims", "8,16,32", "--json", "-", "--seed", "3")
+    done = dimshift(
+        "sweep", "corpus.npy", "--queries", "queries.npy", "--dims", "8,16,32", "--json", "-", "--seed", "3"
+    )
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer = done.json
     assert answer["dataset"] | {"n_docs": 500, "n_queries": 60, "dim": 32} == answer["dataset"]
     assert len(answer["dataset"]["sha256"]) == 64
     assert (answer["metric"], answer["seed"]) == ("cosine", 3)
@@ -71,17 +45,17 @@ def test_sweep_writes_the_contract_to_stdout_and_nothing_else(shell, nested_file
     assert answer["environment"]
 
 
-def test_a_sweep_is_kept_in_the_workspace(shell, nested_files):
+def test_a_sweep_is_kept_in_the_workspace(dimshift, nested_files):
     """The run that the JSON names is in the workspace and says the same."""
-    answer = json.loads(shell("sweep", "corpus.npy", "--queries", "queries.npy", "--json", "-").stdout)
+    answer = dimshift("sweep", "corpus.npy", "--queries", "queries.npy", "--json", "-").json
     run = Workspace.open(nested_files / "workspace").run(answer["run_id"])
     assert run.dataset["sha256"] == answer["dataset"]["sha256"]
     assert run.summary["recommendation"]["dim"] == answer["recommendation"]["dim"]
 
 
-def test_a_missed_target_is_status_3_with_the_result_still_written(shell, nested_files):
+def test_a_missed_target_is_status_3_with_the_result_still_written(dimshift, nested_files):
     """When no smaller dimension is safe the sweep is printed and the exit status is 3."""
-    done = shell("sweep", "corpus.npy", "--queries", "queries.npy", "--dims", "4", "--out", "answer")
+    done = dimshift("sweep", "corpus.npy", "--queries", "queries.npy", "--dims", "4", "--out", "answer")
     assert done.returncode == 3
     assert "No dimension below 32" in done.stdout
     answer = json.loads((nested_files / "answer" / "sweep.json").read_text())
@@ -89,22 +63,22 @@ def test_a_missed_target_is_status_3_with_the_result_still_written(shell, nested
     assert (nested_files / "answer" / "points.csv").read_text().startswith("dim,")
 
 
-def test_judgements_bring_ndcg_and_can_be_the_criterion(shell, nested_files):
+def test_judgements_bring_ndcg_and_can_be_the_criterion(dimshift, nested_files):
     """With qrels every point has ndcg_at_k, and --max-ndcg-loss judges by it."""
     lines = "".join(f"{query} 0 {doc} 1\n" for query in range(60) for doc in (query, query + 60))
     (nested_files / "truth.qrels").write_text(lines)
     options = ("--queries", "queries.npy", "--qrels", "truth.qrels", "--max-ndcg-loss", "0.5", "--json", "-")
-    answer = json.loads(shell("sweep", "corpus.npy", *options).stdout)
+    answer = dimshift("sweep", "corpus.npy", *options).json
     assert answer["criterion"] == {"quantity": "ndcg", "k": 10, "target": 0.5}
     assert all(set(point["ndcg_at_k"]["10"]) == {"mean", "low", "high"} for point in answer["points"])
 
 
-def test_inspect_reports_health_as_text_and_json(shell, nested_files):
+def test_inspect_reports_health_as_text_and_json(dimshift, nested_files):
     """Inspect prints findings for people and the same counts as JSON, and stores nothing."""
     corpus = np.load(nested_files / "corpus.npy")
     corpus[7] = 0
     np.save(nested_files / "corpus.npy", corpus)
-    done = shell("inspect", "corpus.npy", "queries.npy", "--json", "health.json")
+    done = dimshift("inspect", "corpus.npy", "queries.npy", "--json", "health.json")
     assert done.returncode == 0, done.stderr
     assert "zero" in done.stdout
     answers = json.loads((nested_files / "health.json").read_text())
@@ -112,9 +86,9 @@ def test_inspect_reports_health_as_text_and_json(shell, nested_files):
     assert not (nested_files / "workspace").exists()
 
 
-def test_latency_and_diagnose_print_tables_and_write_strict_json(shell, nested_files):
+def test_latency_and_diagnose_print_tables_and_write_strict_json(dimshift, nested_files):
     """Both verbs print a table for people and write the same result as JSON."""
-    done = shell(
+    done = dimshift(
         "latency", "corpus.npy", "--queries", "queries.npy", "--dims", "16,32", "--path", "exact", "--json", "a"
     )
     assert done.returncode == 0, done.stderr
@@ -122,17 +96,17 @@ def test_latency_and_diagnose_print_tables_and_write_strict_json(shell, nested_f
     answer = json.loads((nested_files / "a").read_text())
     assert [(point["path"], point["dim"]) for point in answer["points"]] == [("exact", 16), ("exact", 32)]
     assert all(0 < point["p50_ms"]["value"] <= point["p95_ms"]["value"] for point in answer["points"])
-    done = shell("diagnose", "corpus.npy", "--queries", "queries.npy", "--json", "-")
+    done = dimshift("diagnose", "corpus.npy", "--queries", "queries.npy", "--json", "-")
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer = done.json
     assert "ordered" in answer["verdicts"]
     assert {"prefix", "random", "tail", "projection"} <= set(answer["points"][0])
 
 
-def test_sweep_takes_panels_into_its_json(shell, nested_files):
+def test_sweep_takes_panels_into_its_json(dimshift, nested_files):
     """--panels measures them for the run, adds them to the JSON, and says why one was refused."""
     options = ("--queries", "queries.npy", "--dims", "16,32", "--panels", "nesting,forecast", "--json", "-")
-    answer = json.loads(shell("sweep", "corpus.npy", *options).stdout)
+    answer = dimshift("sweep", "corpus.npy", *options).json
     assert answer["panels"]["nesting"]["order"] == "ordered"
     assert "2,000 documents" in answer["panels"]["forecast"]["refused"]
     kinds = {run.kind for run in Workspace.open(nested_files / "workspace").runs()}
@@ -165,12 +139,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_on_stderr_and_leaves_no_run(case, shell, nested_files):
+def test_bad_input_is_one_line_on_stderr_and_leaves_no_run(case, dimshift, nested_files):
     """Status 1, one sentence on stderr, nothing on stdout, and an empty workspace."""
     np.save(nested_files / "narrow.npy", np.ones((40, 8), np.float32))
     np.save(nested_files / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     arguments, sentence = BAD[case]
-    done = shell(*arguments, "--json", "-")
+    done = dimshift(*arguments, "--json", "-")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("dimshift: ")
@@ -199,61 +173,63 @@ def test_a_real_process_ends_with_the_status_and_shows_no_traceback(nested_files
 
 
 @pytest.mark.parametrize("file", ["", ".", "nowhere/a.json"])
-def test_an_output_that_cannot_be_written_is_refused_before_any_work(file, shell, nested_files):
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(file, dimshift, nested_files):
     """--json with no name, a folder, or a folder that is not there stops before a run is stored."""
-    done = shell("sweep", "corpus.npy", "--json", file)
+    done = dimshift("sweep", "corpus.npy", "--json", file)
     assert (done.returncode, done.stdout) == (1, "")
     assert "--json must name a file" in done.stderr
     assert not (nested_files / "workspace").exists()
 
 
-def test_a_broken_file_is_inspected_and_ends_with_status_1(shell, nested_files):
+def test_a_broken_file_is_inspected_and_ends_with_status_1(dimshift, nested_files):
     """A mapped file with a NaN row shows its health, is written as JSON, and ends with one sentence and status 1."""
     corpus = np.load(nested_files / "corpus.npy")
     corpus[7, 3] = np.nan
     np.save(nested_files / "corpus.npy", corpus)
-    done = shell("inspect", "corpus.npy", "--json", "health.json")
+    done = dimshift("inspect", "corpus.npy", "--json", "health.json")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "problem" in done.stdout
     assert json.loads((nested_files / "health.json").read_text())
 
 
-def test_where_everything_is_retrieved_nothing_is_called_safe(shell, nested_files):
+def test_where_everything_is_retrieved_nothing_is_called_safe(dimshift, nested_files):
     """With k of the whole corpus recall@k is 1 at every dim, so the verdict is undecided and the status 3."""
-    done = shell("sweep", "corpus.npy", "--queries", "queries.npy", "--k", "1,500", "--judge-at", "500", "--json", "-")
+    done = dimshift(
+        "sweep", "corpus.npy", "--queries", "queries.npy", "--k", "1,500", "--judge-at", "500", "--json", "-"
+    )
     assert done.returncode == 3
-    answer = json.loads(done.stdout)
+    answer = done.json
     assert answer["recommendation"]["dim"] is None
     assert "says nothing" in answer["recommendation"]["reason"]
     assert {point["verdict"] for point in answer["points"][:-1]} == {"undecided"}
 
 
-def test_each_file_may_have_a_vector_column_of_its_own(shell, nested_files):
+def test_each_file_may_have_a_vector_column_of_its_own(dimshift, nested_files):
     """Where both files have several vector columns, --vector-column and --query-column choose one in each."""
     rng = np.random.default_rng(1)
     for name, n, columns in (("c", 120, ("emb_a", "emb_b")), ("q", 40, ("qa", "qb"))):
         rows = [{column: rng.standard_normal(8).tolist() for column in columns} for _ in range(n)]
         pd.DataFrame(rows).to_parquet(nested_files / f"{name}.parquet")
     asked = ("sweep", "c.parquet", "--queries", "q.parquet", "--k", "1", "--json", "-")
-    assert "emb_a, emb_b" in shell(*asked).stderr
-    assert "qa, qb" in shell(*asked, "--vector-column", "emb_a").stderr
-    done = shell(*asked, "--vector-column", "emb_a", "--query-column", "qb")
-    assert json.loads(done.stdout)["dataset"]["n_queries"] == 40
+    assert "emb_a, emb_b" in dimshift(*asked).stderr
+    assert "qa, qb" in dimshift(*asked, "--vector-column", "emb_a").stderr
+    done = dimshift(*asked, "--vector-column", "emb_a", "--query-column", "qb")
+    assert done.json["dataset"]["n_queries"] == 40
 
 
 @pytest.mark.parametrize("arguments", [("sweep",), ("sweep", "corpus.npy", "--nonsense"), ("flip",)])
-def test_wrong_usage_is_status_2(arguments, shell):
+def test_wrong_usage_is_status_2(arguments, dimshift):
     """Missing arguments, unknown options and unknown verbs are usage errors."""
-    assert shell(*arguments).returncode == 2
+    assert dimshift(*arguments).returncode == 2
 
 
-def test_every_verb_and_option_has_a_help_text(shell):
+def test_every_verb_and_option_has_a_help_text(dimshift):
     """Each verb's help names what it does, and each of its options says what it is for."""
     for verb in ("app", "inspect", "sweep", "latency", "diagnose"):
-        lines = [line.strip() for line in shell(verb, "--help").stdout.splitlines()]
+        lines = [line.strip() for line in dimshift(verb, "--help").stdout.splitlines()]
         assert any(line.startswith("Usage:") for line in lines)
         options = [line for line in lines if line.startswith("--")]
         assert options
         assert all(len(line.split("  ")) > 1 or line.endswith("]") for line in options), options
-    assert shell("--version").stdout.startswith("dimshift 0.")
+    assert dimshift("--version").stdout.startswith("dimshift 0.")

@@ -94,5 +94,7 @@ def title_of(run: Run, timezone: str | None) -> str:
 
 def _open_choice() -> None:
     chosen = st.session_state[_CHOICE_KEY]
-    if chosen:
-        state.open_run(chosen)
+    try:
+        state.open_run(services().workspace.run(chosen or "").id)
+    except RunNotFoundError:
+        return  # nothing was chosen, or a title that no run has any more

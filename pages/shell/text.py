@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -51,13 +50,16 @@ def local_time(moment: datetime, timezone: str | None) -> str:
 def told_apart(titles: Mapping[str, str]) -> dict[str, str]:
     """Return `titles` by their ids with no two alike, the end of the id added where they would be.
 
-    A browser tells Streamlit which title of a list was chosen, not which entry: of two alike it takes the first.
+    A browser tells Streamlit which title of a list was chosen, not which entry: of two alike it takes the first, and of
+    a title that has changed since it was drawn none. So the lowest id, that of the oldest run, keeps its title.
 
-    >>> told_apart({"20260105-1a": "same", "20260105-2b": "same", "20260105-3c": "other"})["20260105-1a"]
-    'same · 60105-1a'
+    >>> told_apart({"20260105-2b": "same", "20260105-1a": "same", "20260105-3c": "other"})
+    {'20260105-2b': 'same · 60105-2b', '20260105-1a': 'same', '20260105-3c': 'other'}
     """
-    times = Counter(titles.values())
-    return {key: title if times[title] == 1 else f"{title} · {key[-8:]}" for key, title in titles.items()}
+    first: dict[str, str] = {}
+    for key in sorted(titles):
+        first.setdefault(titles[key], key)
+    return {key: title if first[title] == key else f"{title} · {key[-8:]}" for key, title in titles.items()}
 
 
 def file_size(n_bytes: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,13 @@ import pytest
 from engine.embeddings.samples import load_sample
 from engine.tradeoff import save_sweep, sweep
 from engine.workspace import Workspace
+from tests.browser.profiles import Profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = (
@@ -36,8 +38,10 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
     "--disable-gpu",
+    "--process-per-site",  # a second tab runs in the process of the first, which has compiled the scripts already
 )
 _STARTS_WITHIN_S = 30.0
+_ports_left: list[int] = []
 _NOT_FOR_APPS = {"DIMSHIFT_DATABASE_URL", "DIMSHIFT_DATA_ROOT", "DIMSHIFT_ADMINS", "DIMSHIFT_WITHOUT_LOGIN"}
 
 
@@ -51,12 +55,33 @@ class Server:
 
 @dataclass(eq=False, kw_only=True)
 class Tab:
-    """A page in a browser context of its own, with what it said and asked for."""
+    """A page on the app, with what it said and asked for."""
 
     page: Page
     url: str
     complaints: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
+    _heard: list[tuple[Any, Callable[..., Any]]] = field(default_factory=list)
+
+    def on(self, event: Any, handler: Callable[..., Any]) -> None:
+        """Have `handler` called with every event of a kind until the end of the test."""
+        self.page.on(event, handler)
+        self._heard.append((event, handler))
+
+    def watch(self) -> Tab:
+        """Note complaints, requests that were refused, and whom the page asks."""
+        self.on("console", lambda said: _note_complaint(self, said))
+        self.on("response", lambda answer: _note_refusal(self, answer))
+        self.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
+        self.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).hostname or ""))
+        return self
+
+    def unwatch(self) -> None:
+        """Hear nothing of the page any more: another test may go on with it."""
+        for event, handler in () if self.page.is_closed() else self._heard:
+            self.page.remove_listener(event, handler)
+        self._heard.clear()
 
     def open(self, path: str = "/") -> Tab:
         """Open an address of the app and wait until it is drawn."""
@@ -127,9 +152,7 @@ def running_app(
 
     `start` are the arguments of Python that start it.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _take_port()
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_APPS}
     variables = {**kept, "DIMSHIFT_WORKSPACE": str(folder / "workspace"), **(environment or {})}
     command = [sys.executable, *start, "--server.port", str(port), "--server.headless", "true"]
@@ -145,6 +168,19 @@ def running_app(
     finally:
         process.terminate()
         process.wait(10)
+        _ports_left.append(port)
+
+
+def _take_port() -> int:
+    # Where an app ran before another one is put next: the browser has the scripts of that address.
+    for port in (*_ports_left, *(random.randint(20_000, 32_000) for _ in range(100))):
+        with socket.socket() as tried, suppress(OSError):
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(("127.0.0.1", port))
+            if port in _ports_left:
+                _ports_left.remove(port)
+            return port
+    pytest.fail("no port is free between 20,000 and 32,000")
 
 
 def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -159,9 +195,9 @@ def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> No
     pytest.fail(f"the app did not start: {log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
-    """Return what starts the app with an empty workspace; every server ends with the session."""
+    """Return what starts the app with an empty workspace; every server ends with the module."""
     with ExitStack() as running:
         yield lambda: running.enter_context(running_app(tmp_path_factory.mktemp("app")))
 
@@ -173,44 +209,44 @@ def app_below() -> Callable[..., AbstractContextManager[Server]]:
 
 
 @pytest.fixture(scope="session")
-def server(start_server: Callable[[], Server]) -> Server:
-    """Return one app for all tests of a worker, with one sweep of the bundled set in its workspace."""
-    started = start_server()
-    with Workspace.open(started.workspace) as workspace:
-        save_sweep(workspace, sweep(load_sample("api-reference"), n_queries=200))
-    return started
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run one app for all tests of a worker, with one sweep of the bundled set in its workspace."""
+    with running_app(tmp_path_factory.mktemp("app")) as started:
+        with Workspace.open(started.workspace) as workspace:
+            save_sweep(workspace, sweep(load_sample("api-reference"), n_queries=200))
+        yield started
 
 
 @pytest.fixture(scope="session")
-def shared_context(browser: Browser) -> Iterator[BrowserContext]:
-    """Return one context whose cache saves every tab but the first the loading of the same scripts."""
-    context = browser.new_context()
-    yield context
-    context.close()
+def profiles(browser: Browser) -> Iterator[Profiles]:
+    """Return the browser profiles of a worker, in which every page but the first finds the scripts of the app."""
+    made = Profiles(browser)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def new_tab(browser: Browser, shared_context: BrowserContext) -> Iterator[Callable[..., Tab]]:
-    """Return what opens a tab; `apart` in a context of its own. None may complain or ask a stranger for anything."""
-    with ExitStack() as opened:
-        tabs: list[Tab] = []
+def new_tab(profiles: Profiles) -> Iterator[Callable[..., Tab]]:
+    """Return what opens a tab; `apart` as in another browser. None may complain or ask a stranger for anything."""
+    tabs: list[Tab] = []
+    n_apart = 0
 
-        def open_tab(
-            server: Server, *, width: int = 1280, height: int = 900, scheme: Any = "light", apart: bool = False
-        ) -> Tab:
-            context = opened.enter_context(browser.new_context()) if apart else shared_context
-            tab = Tab(page=opened.enter_context(context.new_page()), url=server.url)
-            tab.page.set_viewport_size({"width": width, "height": height})
-            tab.page.emulate_media(color_scheme=scheme)
-            tab.page.on("console", lambda said: _note_complaint(tab, said))
-            tab.page.on("response", lambda answer: _note_refusal(tab, answer))
-            tab.page.on("pageerror", lambda error: tab.complaints.append(str(error)))
-            tab.page.on("request", lambda request: tab.hosts.add(urlsplit(request.url).hostname or ""))
-            tab.page.on("websocket", lambda socket: tab.hosts.add(urlsplit(socket.url).hostname or ""))
-            tabs.append(tab)
-            return tab
+    def open_tab(
+        server: Server, *, width: int = 1280, height: int = 900, scheme: Any = "light", apart: bool = False
+    ) -> Tab:
+        nonlocal n_apart
+        profile = profiles.apart(n_apart) if apart else profiles.shared
+        n_apart += apart
+        tab = Tab(page=profile.page(), url=server.url)
+        tabs.append(tab)
+        tab.page.set_viewport_size({"width": width, "height": height})
+        tab.page.emulate_media(color_scheme=scheme)
+        return tab.watch()
 
-        yield open_tab
+    yield open_tab
+    for tab in tabs:
+        tab.unwatch()
+    profiles.leave()
     for tab in tabs:
         assert not tab.complaints
         assert tab.hosts <= {"localhost", ""}, "the app asked another machine"

@@ -81,6 +81,7 @@ def test_every_tab_paints_and_fits_a_narrow_dark_screen(new_tab: Callable[..., T
         )
 
 
+@pytest.mark.slow
 def test_the_address_reopens_a_failed_check(new_tab: Callable[..., Tab], tested: Server) -> None:
     """Another browser that opens the address sees the failed check, and nowhere a metric."""
     run = store(tested, Fault(kind="lost users", amount=0.5))
@@ -111,6 +112,7 @@ def test_downloads_hold_the_events_and_the_read_out(new_tab: Callable[..., Tab],
     assert (told["run_id"], told["verdict"]) == (run.id, found.verdict)
 
 
+@pytest.mark.slow
 def test_a_log_is_analysed_and_its_events_stay_private(new_tab: Callable[..., Tab], tested: Server) -> None:
     """Upload a log whose name is markup, say its unit, read its verdict; another browser has no events of it."""
     rows = (f"u{i % 500},2026-01-0{5 + i // 500}T08:00Z,{'ab'[i % 2]},{int(i % 7 == 0)},{i % 90}" for i in range(2000))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 URLS = [spec.url for spec in PAGES if not spec.needs_login]
 NARROW = {"width": 390, "height": 844}
-USUAL = {"overview", "sweep", "rollout", "flags"}
+USUAL = {"overview", "rollout", "flags"}
 """The other pages are looked at with the soak tests: together they take more than a minute."""
 WALKED = {"flags"}
 """What is walked through with the keyboard in the usual run; the other pages are in the slow one."""

@@ -56,7 +56,7 @@ def test_every_page_shows_hostile_names_as_text(hostile, new_tab):
     """
     tab = new_tab(hostile)
     dialogs: list[str] = []
-    tab.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    tab.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     told, n_raw_csv = {}, 0
     for spec in PAGES:
         if spec.needs_login:

@@ -174,14 +174,13 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(new_tab: Callable[..., 
     assert urlsplit(tab.page.url).path == "/"
 
 
-def test_the_ways_in_keep_nobody_out(new_tab: Callable[..., Tab], company: Server) -> None:
+@pytest.mark.parametrize("is_inside", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_ways_in_keep_nobody_out(new_tab: Callable[..., Tab], company: Server, is_inside: bool) -> None:
     """The page that asks to sign in and the page of people have no serious finding of axe-core and suit a phone."""
     tab = new_tab(company, apart=True)
     tab.open().key("log_in_").wait_for()
-    for is_inside in (False, True):
-        if is_inside:
-            sign_in(tab, "ada").open("/people").says("What each role may do")
-        assert findings(drawn(tab)) == []
-        tab.page.set_viewport_size({"width": 390, "height": 844})
-        assert clipped(drawn(tab)) == []
-        tab.page.set_viewport_size({"width": 1280, "height": 900})
+    if is_inside:
+        sign_in(tab, "ada").open("/people").says("What each role may do")
+    assert findings(drawn(tab)) == []
+    tab.page.set_viewport_size({"width": 390, "height": 844})
+    assert clipped(drawn(tab)) == []

@@ -30,7 +30,7 @@ def waiting():
         st.markdown("It has come")
         return
     st.markdown("Waiting")
-    nudges().listen(Path("{signal}").exists, poll_s=600)
+    nudges().listen(False, Path("{signal}").exists, poll_s=600)
 
 waiting()
 """

@@ -118,6 +118,7 @@ def test_a_rehearsal_from_plan_to_alert(new_tab: Callable[..., Tab], ship: Serve
     assert "96h" in Path(download.value.path()).read_text()
 
 
+@pytest.mark.slow
 def test_rolling_back_takes_the_typed_words(new_tab: Callable[..., Tab], ship: Server) -> None:
     """Any other words leave the rollout as it is; the words give everybody the safe variant."""
     with Workspace.open(ship.workspace) as workspace:
@@ -136,10 +137,15 @@ def test_rolling_back_takes_the_typed_words(new_tab: Callable[..., Tab], ship: S
     assert served(ship, "enable_new_index")["targeting"]["fractional"][1] == ["on", 0]
 
 
+@pytest.mark.slow
 def test_narrow_screens_do_not_scroll_sideways(new_tab: Callable[..., Tab], ship: Server) -> None:
     """At 390 px nothing on either page is wider than the screen."""
+    with Workspace.open(ship.workspace) as workspace:
+        control = RolloutControl(workspace, FlagStore(workspace))
+        control.create("narrow", flag_key="use_reduced_dims", actor="anna", is_simulated=True)
+        control.start("narrow", actor="anna")
     tab = new_tab(ship, width=NARROW[0], height=NARROW[1])
-    for path, chart in (("/rollout", "timeline"), ("/flags", None)):
+    for path, chart in (("/rollout?rollout=narrow", "timeline"), ("/flags", None)):
         tab.open(path)
         if chart is not None:
             painted(tab, chart)

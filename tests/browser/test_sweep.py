@@ -104,11 +104,13 @@ def test_an_uploaded_set_is_swept_end_to_end(tab: Tab, server: Server) -> None:
 
 def test_a_running_sweep_is_private_and_can_be_cancelled(new_tab: Callable[..., Tab], server: Server) -> None:
     """Another browser sees neither the set nor the job; Cancel stops it, says so, and stores nothing."""
-    mine, other = new_tab(server), new_tab(server, apart=True)
+    mine, other = new_tab(server), new_tab(server, apart=True).open("/datasets")
     generate(mine, 20_000, 256, 10_000)
     start_sweep(mine)
     mine.page.get_by_role("button", name="Cancel").wait_for()
-    other.open("/sweep").curve()
+    other.page.locator("[data-testid=stSidebarNav] a[href$='/sweep']").click()
+    other.page.wait_for_url("**/sweep?**")
+    other.curve()
     assert other.page.get_by_role("button", name="Cancel").count() == 0
     mine.page.get_by_role("button", name="Cancel").click()
     mine.says("was cancelled; nothing was kept").curve()
@@ -136,6 +138,7 @@ def test_a_closed_tab_does_not_lose_its_run(new_tab: Callable[..., Tab], server:
     other.says("synthetic")
 
 
+@pytest.mark.slow
 def test_an_unknown_run_is_offered_the_newest(tab: Tab) -> None:
     """An address with a run that is not there gives a sentence and a button that leads to a curve."""
     tab.open("/sweep?run=20200101-000000-00000000").says("No such run")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import pytest
 import typer
 
-from engine.cli import main
 from engine.commands.ab import ab_app
 from engine.embeddings.samples import synthetic
 from engine.experiment.presets import presets
@@ -23,35 +21,10 @@ from engine.tradeoff import save_sweep, sweep
 from engine.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-COMMANDS = functools.cache(typer.main.get_command)
-"""Building all commands of `dimshift` takes longer than most of them do; a process does it once."""
-
-
 @pytest.fixture
-def ab(tmp_path, monkeypatch, capsys):
-    """Return a function that runs `dimshift ab` in an empty folder with a workspace of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(tmp_path / "workspace"))
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(typer.main, "get_command", COMMANDS)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dimshift", "ab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(stopped.value.code or 0), printed.out, printed.err)
-
-    return run
+def ab(dimshift):
+    """Return a function that runs `dimshift ab` in a folder with a workspace of its own."""
+    return partial(dimshift, "ab")
 
 
 SMALL = ("--users", 3000, "--queries-per-day", 6000, "--days", 3)
@@ -63,7 +36,7 @@ def test_totals_read_undecided_with_the_verdict_first_and_status_3(ab, tmp_path)
     assert done.returncode == 3
     assert "\nUndecided: CTR is not settled." in done.stdout
     assert done.stdout.index("Undecided:") < done.stdout.index("control treatment") < done.stdout.index("z = -1.10")
-    answer = json.loads(ab("analyze", "--control", "1200/10000", "--treatment", "1150/10000", "--json", "-").stdout)
+    answer = ab("analyze", "--control", "1200/10000", "--treatment", "1150/10000", "--json", "-").json
     assert answer["verdict"] == "undecided"
     assert answer["metrics"][0]["classic"]["p_value"] == pytest.approx(0.2722306, abs=1e-7)
     with Workspace.open(tmp_path / "workspace") as workspace:
@@ -84,7 +57,7 @@ def test_a_simulation_is_written_as_a_log_that_reads_the_same(ab, tmp_path):
     done = ab("simulate", *SMALL, "--control", "ctr=0.3,error_rate=0.01", "--events", "e.parquet", "--json", "s.json")
     assert done.returncode in {0, 3}, done.stderr
     made = json.loads((tmp_path / "s.json").read_text())
-    read = json.loads(ab("analyze", "e.parquet", "--json", "-").stdout)
+    read = ab("analyze", "e.parquet", "--json", "-").json
     assert made["labels"] == ["simulated"]
     assert [one["relative"] for one in read["metrics"]] == [one["relative"] for one in made["metrics"]]
     assert [one["sentence"] for one in read["latencies"]] == [one["sentence"] for one in made["latencies"]]
@@ -97,27 +70,27 @@ def test_a_simulation_is_written_as_a_log_that_reads_the_same(ab, tmp_path):
 def test_faults_ramps_and_margins_are_taken_from_the_options(ab):
     """A slower treatment is harmful, a planned ramp passes the gates, and a margin for it makes it safe."""
     slow = ab("simulate", *SMALL, "--fault", "latency:2:1", "--judge", "p99", "--json", "-")
-    answer = json.loads(slow.stdout)
+    answer = slow.json
     assert (slow.returncode, answer["verdict"]) == (3, "harmful")
     assert "Injected fault: latency × 2 in the treatment, from day 1 on." in answer["assumptions"]
-    burst = json.loads(ab("simulate", *SMALL, "--fault", "errors:0.05:1-1:control", "--json", "-").stdout)
+    burst = ab("simulate", *SMALL, "--fault", "errors:0.05:1-1:control", "--json", "-").json
     assert "Injected fault: 5 % more errors in the control, from day 1 to day 1." in burst["assumptions"]
     wide = ab("simulate", *SMALL, "--fault", "latency:2:1", "--judge", "p99", "--margin-latency", "3")
     assert wide.returncode == 0, wide.stdout
-    ramp = json.loads(ab("simulate", *SMALL, "--stages", "0:10,1:50", "--json", "-").stdout)
+    ramp = ab("simulate", *SMALL, "--stages", "0:10,1:50", "--json", "-").json
     assert all(gate["is_passed"] for gate in ramp["gates"])
     assert [one["metric"] for one in ramp["stratified"]] == ["ctr", "conversion", "error_rate"]
 
 
 def test_a_preset_and_a_stored_sweep_can_be_simulated(ab, tmp_path):
     """A preset gives the numbers, a sweep the lists of both arms; --dim without a sweep is refused."""
-    preset = json.loads(ab("simulate", "--preset", "768 of 3072", *SMALL, "--json", "-").stdout)
+    preset = ab("simulate", "--preset", "768 of 3072", *SMALL, "--json", "-").json
     assert preset["latencies"][2]["speedup"] > 2
     assert preset["seed"] == presets()[1].settings.seed
     with Workspace.open(tmp_path / "workspace") as workspace:
         run = save_sweep(workspace, sweep(synthetic(200, 16, n_queries=30, seed=1), (4, 16), (1, 10)))
     swept = ab("simulate", "--sweep", run.id, "--dim", "4", *SMALL, "--json", "-")
-    answer = json.loads(swept.stdout)
+    answer = swept.json
     assert answer["metrics"][0]["relative"]["value"] < 0
     refused = ab("simulate", "--dim", "4")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
@@ -130,10 +103,10 @@ def test_a_plan_is_printed_and_written(ab):
     assert done.returncode == 0
     assert "36,271 queries in the control" in done.stdout
     assert "that takes 15 days" in done.stdout
-    effect = json.loads(ab("power", "--baseline", "0.12", "--effect", "-0.05", "--json", "-").stdout)
+    effect = ab("power", "--baseline", "0.12", "--effect", "-0.05", "--json", "-").json
     assert (effect["n_control"], effect["n_control_arcsine"], effect["simulated"]) == (45_045, 45_042, None)
     asked = ("--baseline", "0.4", "--margin", "0.2", "--queries-per-user", "2", "--simulations", "4", "--json", "-")
-    assert json.loads(ab("power", *asked).stdout)["simulated"]["n_simulations"] == 4
+    assert ab("power", *asked).json["simulated"]["n_simulations"] == 4
 
 
 @pytest.mark.parametrize(
@@ -201,7 +174,7 @@ def test_a_log_with_columns_of_other_names_is_mapped(ab, tmp_path):
     mapped = ("--user-column", "who", "--time-column", "at", "--variation-column", "which", "--clicked-column", "hit")
     latency = ("--latency-column", "took", "--latency-unit", "s", "--control", "full", "--treatment", "cut")
     done = ab("analyze", "log.csv", *mapped, *latency, "--percent", "50", "--json", "-")
-    answer = json.loads(done.stdout)
+    answer = done.json
     assert [arm["name"] for arm in answer["arms"]] == ["full", "cut"]
     assert 50 < answer["latencies"][0]["control"]["value"] < 90
     assert sum(arm["n_clicks"] for arm in answer["arms"]) == sum(n % 3 == 0 for n in rows)
@@ -218,7 +191,7 @@ def test_every_verb_says_what_its_options_are_for(ab, verb):
 def test_the_conversion_keeps_its_share_of_the_clicks_unless_it_is_given(ab):
     """With another CTR as many of the clicks convert, so that no CTR is too low for a conversion nobody stated."""
     stated = ("--treatment", "ctr=0.06,conversion=0.02")
-    told = json.loads(ab("simulate", *SMALL, "--control", "ctr=0.24", *stated, "--json", "-").stdout)["assumptions"]
+    told = ab("simulate", *SMALL, "--control", "ctr=0.24", *stated, "--json", "-").json["assumptions"]
     assert "CTR 24 % and 6 %, conversion 12 % and 2 %, errors 0.1 % and 0.1 %." in " ".join(told)
     assert ab("simulate", *SMALL, "--control", "ctr=0").returncode == 3
 

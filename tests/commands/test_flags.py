@@ -23,9 +23,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def flags(shell: Callable[..., Any]) -> Callable[..., Any]:
+def flags(dimshift: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that runs `dimshift flags` as anna."""
-    return partial(shell, "flags")
+    return partial(dimshift, "flags")
 
 
 def test_list_shows_every_flag(flags: Callable[..., Any]) -> None:

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from engine.cli import main
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-    @property
-    def answer(self) -> Any:
-        """The JSON on stdout."""
-        return json.loads(self.stdout)
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Return a function that runs dimshift with a workspace of its own."""
-    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(tmp_path / "workspace"))
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["dimshift", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(stopped.value.code or 0), printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture
@@ -56,28 +21,30 @@ def urls(tmp_path: Path) -> tuple[str, str]:
     return f"file://{tmp_path}/vectors.npy", f"lancedb://{tmp_path}/lance#docs"
 
 
-def test_migrate_moves_validates_and_reports(shell: Callable[..., Done], urls: tuple[str, str], tmp_path: Path) -> None:
+def test_migrate_moves_validates_and_reports(
+    dimshift: Callable[..., Any], urls: tuple[str, str], tmp_path: Path
+) -> None:
     """A migration ends with status 0 and a report; a second run is a no-op with the same report."""
-    done = shell("migrate", *urls, "--dims", 8, "--validate", "full", "--json", "-")
+    done = dimshift("migrate", *urls, "--dims", 8, "--validate", "full", "--json", "-")
     assert done.returncode == 0, done.stderr
-    assert done.answer["validation"]["verdict"] == "equal"
-    assert (done.answer["n_written"], done.answer["validation"]["n_values"]) == (300, 300)
-    assert shell("migrate", *urls, "--dims", 8, "--json", "-").answer == done.answer
-    shown = shell("migrate", *urls, "--dims", 8)
+    assert done.json["validation"]["verdict"] == "equal"
+    assert (done.json["n_written"], done.json["validation"]["n_values"]) == (300, 300)
+    assert dimshift("migrate", *urls, "--dims", 8, "--json", "-").json == done.json
+    shown = dimshift("migrate", *urls, "--dims", 8)
     assert shown.stdout.startswith("EQUAL  300 of 300 rows moved")
-    found = shell("search", urls[1], "--query-file", tmp_path / "queries.npy", "--dims", 8, "-k", 3, "--json", "-")
-    assert [query["results"][0]["id"] for query in found.answer["queries"]] == list(range(20))
+    found = dimshift("search", urls[1], "--query-file", tmp_path / "queries.npy", "--dims", 8, "-k", 3, "--json", "-")
+    assert [query["results"][0]["id"] for query in found.json["queries"]] == list(range(20))
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(
-    shell: Callable[..., Done], urls: tuple[str, str], tmp_path: Path
+    dimshift: Callable[..., Any], urls: tuple[str, str], tmp_path: Path
 ) -> None:
     """--dry-run prints counts, bytes and what would be created; neither the target nor an audit event is made."""
-    done = shell("migrate", *urls, "--dims", 8, "--dry-run")
+    done = dimshift("migrate", *urls, "--dims", 8, "--dry-run")
     assert done.returncode == 0
     assert "300 rows × 16 dims" in done.stdout
     assert not (tmp_path / "lance").exists()
-    refused = shell("migrate", *urls, "--dims", 17, "--dry-run")
+    refused = dimshift("migrate", *urls, "--dims", 17, "--dry-run")
     assert refused.returncode == 3
     assert "NO    The dims to keep must be at most the source's 16" in refused.stdout
 
@@ -95,20 +62,20 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(
     ],
 )
 def test_what_cannot_be_done_is_one_line(
-    shell: Callable[..., Done], urls: tuple[str, str], arguments: tuple[object, ...], why: str
+    dimshift: Callable[..., Any], urls: tuple[str, str], arguments: tuple[object, ...], why: str
 ) -> None:
     """Bad options, and steps that the job's state does not allow, end with status 1 and one line on stderr."""
-    done = shell("migrate", *urls, *arguments)
+    done = dimshift("migrate", *urls, *arguments)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert why in done.stderr
 
 
 def test_an_address_that_cannot_be_reached_is_one_line_without_its_password(
-    shell: Callable[..., Done], urls: tuple[str, str]
+    dimshift: Callable[..., Any], urls: tuple[str, str]
 ) -> None:
     """An unreachable server is one line on stderr that does not quote the password."""
-    done = shell("migrate", "postgresql://me:hunter2@127.0.0.1:1/db#docs", urls[1], "--dims", 8)
+    done = dimshift("migrate", "postgresql://me:hunter2@127.0.0.1:1/db#docs", urls[1], "--dims", 8)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "hunter2" not in done.stderr

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def swept(tmp_path: Path, shell: Callable[..., Any]) -> str:  # it makes the workspace
+def swept(tmp_path: Path, dimshift: Callable[..., Any]) -> str:  # it makes the workspace
     """Return the id of a sweep of 16 dims in the workspace, of which 2 keep far too little."""
     with Workspace.open(tmp_path / "workspace") as workspace:
         made = synthetic(300, 16, n_queries=60, clusters=5, spectrum=4.0, seed=0)
         return save_sweep(workspace, sweep(made, (2, 8, 16), (10,))).id
 
 
-def test_without_a_sweep_it_is_the_example_and_says_so(shell: Callable[..., Any]) -> None:
+def test_without_a_sweep_it_is_the_example_and_says_so(dimshift: Callable[..., Any]) -> None:
     """In an empty workspace the example is planned, told to be no evidence, and that is no failure."""
-    done = shell("plan")
+    done = dimshift("plan")
     assert done.returncode == 0
     assert done.stdout.startswith("Measure first: nothing here says whether 768 of 3,072 dims are enough.")
     assert "A/B test" in done.stdout
@@ -33,9 +33,9 @@ def test_without_a_sweep_it_is_the_example_and_says_so(shell: Callable[..., Any]
     assert "114 GiB" in done.stdout
 
 
-def test_json_holds_the_whole_plan(shell: Callable[..., Any]) -> None:
+def test_json_holds_the_whole_plan(dimshift: Callable[..., Any]) -> None:
     """JSON on stdout is the plan alone: recommendation, steps, test, triggers, storage and cost."""
-    answer = shell("plan", "--documents", 1000, "--start", "2026-03-02", "--json", "-").json
+    answer = dimshift("plan", "--documents", 1000, "--start", "2026-03-02", "--json", "-").json
     assert answer["recommendation"] == "measure first"
     assert answer["ends_on"] == "2026-06-05"
     assert answer["inputs"]["n_docs"] == 1000
@@ -45,27 +45,27 @@ def test_json_holds_the_whole_plan(shell: Callable[..., Any]) -> None:
     assert {"triggers", "metrics", "storage", "warnings", "assumptions", "changes"} <= set(answer)
 
 
-def test_a_plan_that_stops_ends_with_3(shell: Callable[..., Any], swept: str) -> None:
+def test_a_plan_that_stops_ends_with_3(dimshift: Callable[..., Any], swept: str) -> None:
     """Dims that the sweep calls harmful end with status 3; the dims there are come from the sweep."""
-    done = shell("plan", "--to", 2, "--json", "-")
+    done = dimshift("plan", "--to", 2, "--json", "-")
     assert done.returncode == 3
     assert done.json["run_id"] == swept
     assert done.json["inputs"]["from_dims"] == 16
     assert done.json["recommendation"] == "stop"
-    assert shell("plan", "--to", 2, "--run", swept).returncode == 3
+    assert dimshift("plan", "--to", 2, "--run", swept).returncode == 3
 
 
-def test_a_saved_plan_is_what_the_next_one_starts_from(shell: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_saved_plan_is_what_the_next_one_starts_from(dimshift: Callable[..., Any], tmp_path: Path) -> None:
     """What is left out is as in the kept plan, what is given is shown as moved, and Markdown is written on demand."""
-    first = shell("plan", "--risk", "bold", "--owner", "copy=Ada <b>", "--save", "--json", "-")
+    first = dimshift("plan", "--risk", "bold", "--owner", "copy=Ada <b>", "--save", "--json", "-")
     assert first.json["version"] == 1
-    done = shell("plan", "--documents", "1000", "--out", "plan.md")
+    done = dimshift("plan", "--documents", "1000", "--out", "plan.md")
     assert "Moved since the kept plan:\n" in done.stdout
     assert "Documents: 5,000,000 -> 1,000" in done.stdout
     text = (tmp_path / "plan.md").read_text(encoding="utf-8")
     assert "appetite for risk: bold" in text
     assert "| Ada \\<b\\> |" in text
-    assert shell("plan", "--schedule", "0:50,2:100", "--save", "--json", "-").json["version"] == 2
+    assert dimshift("plan", "--schedule", "0:50,2:100", "--save", "--json", "-").json["version"] == 2
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_a_saved_plan_is_what_the_next_one_starts_from(shell: Callable[..., Any]
         (("--copy-rows-per-s", "0.0001"), "the copy must end within ten years"),
     ],
 )
-def test_bad_input_is_one_line(shell: Callable[..., Any], options: tuple[Any, ...], said: str) -> None:
+def test_bad_input_is_one_line(dimshift: Callable[..., Any], options: tuple[Any, ...], said: str) -> None:
     """Each mistake ends with status 1 and one line that names the rule and what was found."""
-    done = shell("plan", *options)
+    done = dimshift("plan", *options)
     assert done.returncode == 1
     assert done.stdout == ""
     assert said in done.stderr

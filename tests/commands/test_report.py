@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.cli import main
 from engine.embeddings.samples import synthetic
 from engine.tradeoff import save_sweep, sweep
 from engine.workspace import Workspace
@@ -17,20 +15,6 @@ from engine.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-    @property
-    def answer(self) -> Any:
-        """The JSON on stdout."""
-        return json.loads(self.stdout)
 
 
 @dataclass(frozen=True)
@@ -63,28 +47,14 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
 
 
 @pytest.fixture
-def shell(
-    swept: Swept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
-    """Return a function that runs dimshift in an empty folder with a workspace that holds two sweeps."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(swept.folder))
-    monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["dimshift", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(stopped.value.code or 0), printed.out, printed.err)
-
-    return run
+def shell_workspace(swept: Swept) -> Path:
+    """Return the folder of that workspace: each test is in an empty folder of its own."""
+    return swept.folder
 
 
-def test_report_writes_one_html_file(shell: Callable[..., Done], swept: Swept, tmp_path: Path) -> None:
+def test_report_writes_one_html_file(dimshift: Callable[..., Any], swept: Swept, tmp_path: Path) -> None:
     """The file is there, whole, and what was written is said for people and as JSON."""
-    done = shell("report", swept.sweeps[0], "--out", "report.html", "--json", "answer.json")
+    done = dimshift("report", swept.sweeps[0], "--out", "report.html", "--json", "answer.json")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Sections: verdict, curves, losers, method, provenance" in done.stdout
     page = (tmp_path / "report.html").read_text()
@@ -97,11 +67,11 @@ def test_report_writes_one_html_file(shell: Callable[..., Done], swept: Swept, t
 
 
 def test_report_chooses_sections_titles_tables_and_other_runs(
-    shell: Callable[..., Done], swept: Swept, tmp_path: Path
+    dimshift: Callable[..., Any], swept: Swept, tmp_path: Path
 ) -> None:
     """Markdown by its ending, chosen sections under their titles, tables beside it, and another run compared."""
     options = ("--sections", "curves=What we keep,ab,comparison", "--title", "Tuesday", "--tables", "tables")
-    done = shell("report", swept.sweeps[0], "--out", "report.md", *options, "--compare", swept.sweeps[1])
+    done = dimshift("report", swept.sweeps[0], "--out", "report.md", *options, "--compare", swept.sweeps[1])
     assert (done.returncode, done.stderr) == (0, "")
     assert "Left out, since nothing is stored for them: ab" in done.stdout
     document = (tmp_path / "report.md").read_text()
@@ -138,12 +108,12 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_writes_nothing(
-    case: str, shell: Callable[..., Done], swept: Swept, tmp_path: Path
+    case: str, dimshift: Callable[..., Any], swept: Swept, tmp_path: Path
 ) -> None:
     """Status 1, one sentence on stderr, nothing on stdout, and no file."""
     arguments, sentence = BAD[case]
     named = {"SWEEP": swept.sweeps[0], "COST": swept.cost}
-    done = shell(*(named.get(one, one) for one in arguments), "--json", "-")
+    done = dimshift(*(named.get(one, one) for one in arguments), "--json", "-")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("dimshift: ")
     assert done.stderr.count("\n") == 1
@@ -151,38 +121,38 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_usage_is_status_2(shell: Callable[..., Done]) -> None:
+def test_wrong_usage_is_status_2(dimshift: Callable[..., Any]) -> None:
     """A report without a run, or without a file to write, is a usage error."""
-    assert shell("report").returncode == 2
-    assert shell("report", "x").returncode == 2
-    assert shell("runs", "--limit", "0").returncode == 2
+    assert dimshift("report").returncode == 2
+    assert dimshift("report", "x").returncode == 2
+    assert dimshift("runs", "--limit", "0").returncode == 2
 
 
-def test_runs_lists_what_is_stored_newest_first(shell: Callable[..., Done], swept: Swept) -> None:
+def test_runs_lists_what_is_stored_newest_first(dimshift: Callable[..., Any], swept: Swept) -> None:
     """Every run has its line with what it says; control characters of a name do not reach the terminal."""
-    done = shell("runs")
+    done = dimshift("runs")
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[2:]] == swept.sweeps
     assert lines[1].split()[1] == "cost"
     assert "safe: keep 8 dims" in lines[2]
     assert not {"\x1b", "\u202e"} & set(done.stdout)
-    answers = shell("runs", "--json", "-").answer
+    answers = dimshift("runs", "--json", "-").json
     assert [one["kind"] for one in answers] == ["cost", "sweep", "sweep"]
     assert set(answers[1]) == {"run_id", "kind", "created_at", "seed", "elapsed_s", "dataset", "says"}
-    assert len(shell("runs", "--limit", "1", "--json", "-").answer) == 1
+    assert len(dimshift("runs", "--limit", "1", "--json", "-").json) == 1
 
 
-def test_a_known_kind_without_runs_is_an_empty_list(shell: Callable[..., Done]) -> None:
+def test_a_known_kind_without_runs_is_an_empty_list(dimshift: Callable[..., Any]) -> None:
     """A script that asks for migrations before the first one gets [], and people a hint."""
-    done = shell("runs", "--kind", "migration", "--json", "-")
-    assert (done.returncode, done.answer) == (0, [])
-    assert "No run is stored yet" in shell("runs", "--kind", "migration").stdout
+    done = dimshift("runs", "--kind", "migration", "--json", "-")
+    assert (done.returncode, done.json) == (0, [])
+    assert "No run is stored yet" in dimshift("runs", "--kind", "migration").stdout
 
 
-def test_both_verbs_have_help_texts(shell: Callable[..., Done]) -> None:
+def test_both_verbs_have_help_texts(dimshift: Callable[..., Any]) -> None:
     """Each option says what it is for."""
     for verb in ("report", "runs"):
-        lines = [line.strip() for line in shell(verb, "--help").stdout.splitlines()]
+        lines = [line.strip() for line in dimshift(verb, "--help").stdout.splitlines()]
         options = [line for line in lines if line.startswith("--")]
         assert len(options) >= 6
         assert all(len(line.split("  ")) > 1 for line in options)

@@ -11,9 +11,9 @@ FLAG = "use_reduced_dims"
 
 
 @pytest.fixture
-def rollout(shell):
+def rollout(dimshift):
     """Return a function that runs `dimshift rollout` in a folder with a workspace of its own."""
-    return partial(shell, "rollout")
+    return partial(dimshift, "rollout")
 
 
 def observed(folder, *, latency=1.0, percent=5.0, clicks=1.0):
@@ -154,6 +154,29 @@ def test_preflight_says_what_two_settings_promise(rollout, tmp_path):
         "preflight", "--schedule", "0:10,2:100", "--simulations", "20", "--against-schedule", "0:50,1:100"
     )
     assert "Against the second setting" in printed.stdout
+    assert done.json["is_kept"] is False
+
+
+def test_a_preflight_of_a_rollout_is_evidence_in_its_runbook(rollout, dimshift):
+    """With the settings that the rollout has it counts; with others, or with fewer simulations, it replaces nothing."""
+    rollout("create", "ramp", "--flag", FLAG, "--schedule", "0:10,2:100", "--by", "anna")
+
+    def evidence():
+        (check,) = (one for one in dimshift("runbook", "--json", "-").json["checks"] if one["key"] == "preflight")
+        return check["state"], check["evidence"]["sentence"], check["evidence"]["by"]
+
+    assert (
+        rollout("preflight", "ramp", "--schedule", "0:50", "--simulations", "20", "--json", "-").json["is_kept"]
+        is False
+    )
+    assert evidence()[0] == "open"
+    told = rollout("preflight", "ramp", "--simulations", "30", "--by", "olga")
+    assert "Kept as evidence in the runbook of rollout ramp." in told.stdout
+    state, sentence, by = evidence()
+    assert (state, by) == ("done", "olga")
+    assert sentence.startswith("30 simulated rollouts a scenario")
+    assert rollout("preflight", "ramp", "--simulations", "20", "--json", "-").json["is_kept"] is False
+    assert evidence()[1] == sentence
 
 
 @pytest.mark.parametrize(
@@ -219,10 +242,10 @@ def test_windows_that_do_not_count_are_named(rollout, tmp_path):
     assert "Note: 1 window left out that began before the stage did." in rollout("observe", "ramp", "early.csv").stdout
 
 
-def test_a_log_of_queries_is_counted_day_by_day(shell, rollout):
+def test_a_log_of_queries_is_counted_day_by_day(dimshift, rollout):
     """What `ab simulate --events` writes is observed as days; a day that is not over waits; a simulated one follows."""
     made = ["ab", "simulate", "--users", "3000", "--queries-per-day", "30000", "--days", "4", "--fault", "latency:3:2"]
-    shell(*made, "--events", "log.csv")
+    dimshift(*made, "--events", "log.csv")
     rollout("start", "ramp", "--flag", FLAG)
     assert "known time zone" in rollout("observe", "ramp", "log.csv", "--per-query").stderr
     real = rollout("observe", "ramp", "log.csv", "--per-query", "--time-zone", "UTC", "--json", "-")
@@ -235,18 +258,18 @@ def test_a_log_of_queries_is_counted_day_by_day(shell, rollout):
     assert "only a rollout that has started" in rollout("simulate", "sim", "--log", "log.csv").stderr
 
 
-def test_a_watch_ends_with_status_3_when_a_rollout_stops(shell, rollout):
+def test_a_watch_ends_with_status_3_when_a_rollout_stops(dimshift, rollout):
     """One look is enough for cron: it settles, prints what it found, and is 3 only while something stands stopped."""
     rollout("start", "ramp", "--flag", FLAG)
     fine = rollout("watch", "--for", "0s")
     assert (fine.returncode, len(fine.stdout.splitlines())) == (0, 3)
     assert "Rollout ramp is running at 5 %" in fine.stdout
-    shell("flags", "kill", "--confirm", "kill", "--reason", "p99")
+    dimshift("flags", "kill", "--confirm", "kill", "--reason", "p99")
     for _ in range(2):
         stopped = rollout("watch", "ramp", "--every", "1s", "--for", "0s", "--json", "-")
         assert (stopped.returncode, stopped.json["stopped"]) == (3, ["ramp"])
         assert stopped.json["changes"][0]["state"] == "paused"
-    shell("flags", "restore", "--confirm", "restore", "--reason", "fine")
+    dimshift("flags", "restore", "--confirm", "restore", "--reason", "fine")
     rollout("resume", "ramp")
     assert rollout("watch", "--every", "0.1s", "--for", "0.15s").returncode == 0
 

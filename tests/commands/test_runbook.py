@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def runbook(shell: Callable[..., Any]) -> Callable[..., Any]:
+def runbook(dimshift: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that runs `dimshift runbook` as anna."""
-    return partial(shell, "runbook")
+    return partial(dimshift, "runbook")
 
 
 def test_it_shows_checklist_triggers_and_steps(runbook: Callable[..., Any], tmp_path: Path) -> None:
@@ -34,9 +34,9 @@ def test_it_shows_checklist_triggers_and_steps(runbook: Callable[..., Any], tmp_
     assert (answer["is_ready"], answer["days_until_stale"]) == (False, 30)
 
 
-def test_an_item_is_ticked_and_taken_back(runbook: Callable[..., Any], shell: Callable[..., Any]) -> None:
+def test_an_item_is_ticked_and_taken_back(runbook: Callable[..., Any], dimshift: Callable[..., Any]) -> None:
     """A tick takes a note and names who ticked, for the rollout there is; untick takes it back; both show at once."""
-    assert shell("rollout", "create", "ramp", "--flag", "use_reduced_dims").returncode == 0
+    assert dimshift("rollout", "create", "ramp", "--flag", "use_reduced_dims").returncode == 0
     ticked = runbook("tick", "on-call", "--by", "bob", "--note", "rang them", "--json", "-")
     assert ticked.returncode == 0, ticked.stderr
     assert (ticked.json["state"], ticked.json["by"]) == ("done", "bob")
@@ -83,9 +83,9 @@ def test_a_rehearsal_is_measured_and_kept(runbook: Callable[..., Any]) -> None:
     assert (check["state"], check["by"], check["reason"]) == ("done", "anna", done.json["sentence"])
 
 
-def test_a_pre_flight_takes_the_traffic_given(runbook: Callable[..., Any], shell: Callable[..., Any]) -> None:
+def test_a_pre_flight_takes_the_traffic_given(runbook: Callable[..., Any], dimshift: Callable[..., Any]) -> None:
     """The pre-flight of a rollout is simulated with the traffic of the options and kept as evidence."""
-    assert shell("rollout", "create", "ramp", "--flag", "use_reduced_dims").returncode == 0
+    assert dimshift("rollout", "create", "ramp", "--flag", "use_reduced_dims").returncode == 0
     done = runbook("preflight", "--queries-a-day", "50000", "--users", "9000", "--by", "bob")
     assert done.returncode == 0, done.stderr
     assert "[x] preflight   done by bob" in done.stdout

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from engine.cli import main
 from engine.errors import EngineError
 from engine.migration import open_store
 from engine.migration.stores.urls import StoreSecrets
@@ -31,7 +29,7 @@ def _check_nowhere(folder: Path, *texts: str) -> None:
         assert not any(needle in content for needle in NEEDLES), file
 
 
-def test_secrets_are_nowhere_after_migrations_and_searches(tmp_path, monkeypatch, capsys):
+def test_secrets_are_nowhere_after_migrations_and_searches(tmp_path, dimshift, monkeypatch):
     """A migration and a search that succeed and three that fail, with secrets in the environment and in a URL."""
     for name in ("STORE_PASSWORD", "SOURCE_PASSWORD", "TARGET_PASSWORD"):
         monkeypatch.setenv(f"DIMSHIFT_{name}", PASSWORD)
@@ -49,15 +47,10 @@ def test_secrets_are_nowhere_after_migrations_and_searches(tmp_path, monkeypatch
         (1, "migrate", source, "qdrant://127.0.0.1:1#t", "--dims", "4"),
         (1, "search", nowhere, "--query-file", tmp_path / "queries.npy", "--dims", "4", "-k", "2"),
     )
-    workspace = ("--workspace", tmp_path / "workspace")
     for status, *arguments in commands:
-        with_workspace = workspace if arguments[0] == "migrate" else ()
-        monkeypatch.setattr(sys, "argv", ["dimshift", *map(str, arguments), *map(str, with_workspace)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        assert int(stopped.value.code or 0) == status, printed.err
-        _check_nowhere(tmp_path, printed.out, printed.err)
+        done = dimshift(*arguments)
+        assert done.returncode == status, done.stderr
+        _check_nowhere(tmp_path, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize(

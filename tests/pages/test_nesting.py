@@ -38,6 +38,7 @@ def test_the_verdict_stands_in_words_above_its_chart(app: App, explored: Path) -
     assert any("random subsets" in caption.value for caption in app.at.caption)
 
 
+@pytest.mark.slow
 def test_set_and_rotated_control_come_out_on_opposite_sides(new_tab: Callable[[], App], workspace_folder: Path) -> None:
     """The bundled set is called ordered, its rotation spread evenly, each on its own run of the page."""
     runs = {}

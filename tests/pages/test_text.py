@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import printable
-from pages.shell.text import file_size, local_time, plain, sentence
+from pages.shell.text import file_size, local_time, plain, sentence, told_apart
 
 JOINER = "\u2060"
 MOMENT = datetime(2026, 11, 2, 23, 30, tzinfo=UTC)
@@ -90,3 +90,13 @@ def test_times_are_the_readers(zone: str | None, shown: str) -> None:
 def test_sizes_have_the_unit_that_keeps_them_short(n_bytes: int, shown: str) -> None:
     """Sizes are written in binary units."""
     assert file_size(n_bytes) == shown
+
+
+@given(st.dictionaries(st.text("0123456789abcdef-", min_size=9, max_size=12), st.sampled_from("abc"), max_size=8))
+def test_a_later_run_changes_no_title_of_the_earlier_ones(titles: dict[str, str]) -> None:
+    """No two of a list are alike, and those of the runs before are the same whatever is added after them."""
+    told = {last: told_apart({key: titles[key] for key in sorted(titles)[:last]}) for last in range(len(titles) + 1)}
+    whole = told[len(titles)]
+    assert all(part.items() <= whole.items() for part in told.values())
+    endings = {(title, key[-8:]) for key, title in titles.items()}
+    assert len(set(whole.values())) == len(whole) or len(endings) < len(titles)

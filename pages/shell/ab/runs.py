@@ -129,8 +129,10 @@ def _try_again(first: _First) -> None:
 
 def _open_choice() -> None:
     chosen = st.session_state[_CHOICE_KEY]
-    if chosen:
-        state.open_experiment(chosen)
+    try:
+        state.open_experiment(services().workspace.run(chosen or "").id)
+    except RunNotFoundError:
+        return  # nothing was chosen, or a title that no test has any more
 
 
 def _titles(runs: Mapping[str, Run], zone: str | None) -> dict[str, str]:
