@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_the_promised_queries_settle_the_verdict(distance: float, spread: float,
     mean = 0.7 + (distance if above else -distance)
 
     def over(n: int) -> Interval:
-        half = 1.959964 * spread / np.sqrt(n)
+        half = NormalDist().inv_cdf(0.975) * spread / np.sqrt(n)
         return _interval(mean - half, mean + half, mean=mean)
 
     more = further_queries(over(n_values), 0.7, spread=spread, n_values=n_values)
