@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +64,10 @@ def hostile_set() -> EmbeddingSet:
 
 
 ON_POSTGRESQL = os.environ.get("DIMSHIFT_TEST_POSTGRESQL") == "1"
+
+# The first text that a fresh checkout draws takes Hypothesis seconds of tables, whichever test that falls on.
+settings.register_profile("dimshift", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dimshift")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
