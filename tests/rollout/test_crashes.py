@@ -21,6 +21,7 @@ _ROUNDS = """
     from datetime import UTC, datetime, timedelta
     from engine.errors import EngineError
     from engine.flags import FlagStore
+    from engine.flags.flagd_file import FlagFile
     from engine.rollout import Observation, RolloutControl, Schedule
     from engine.workspace import Workspace
 
@@ -37,6 +38,10 @@ _ROUNDS = """
                 n_users=queries // 5, n_queries=queries, n_clicks=int(0.12 * queries), n_errors=queries // 500,
                 p99_ms=p99, p99_low_ms=0.98 * p99, p99_high_ms=1.02 * p99,
             )
+
+    def die(file, document):  # what is in the database is not in the file, which a partial one stands beside
+        file.path.with_name(f"{file.path.name}.partial").write_text("{")
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def work(ready):
         with Workspace.open(folder) as workspace:
@@ -66,19 +71,23 @@ _ROUNDS = """
     for number in range(n_rounds):
         reader, ready = os.pipe()
         child = os.fork()
+        between = number % 5 == 4  # random moments hit the time between the database and the file too seldom
         if child == 0:
             try:
+                if between:
+                    FlagFile.write = die
                 work(ready)
             finally:
                 os._exit(1)  # only a bug gets here
         os.close(ready)
         assert os.read(reader, 1) == b"x"
-        if number % 2:  # the others may die before their first rollout
+        if number % 2 and not between:  # the others may die before their first rollout
             assert os.read(reader, 1) == b"s"
-        time.sleep(rng.uniform(0.0, 0.12))
-        assert os.waitpid(child, os.WNOHANG) == (0, 0), "the worker ended by itself"
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        if not between:
+            time.sleep(rng.uniform(0.0, 0.12))
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "the worker ended by itself"
+            os.kill(child, signal.SIGKILL)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
         os.close(reader)
         print("killed", flush=True)
         assert sys.stdin.readline() == "next\\n"
@@ -130,15 +139,16 @@ def kill_again_and_again(folder, *, n_rounds: int, seed: int) -> tuple[int, int]
 
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="forks, which this system has not")
 def test_killed_five_times_everything_still_agrees(tmp_path):
-    """Five workers die by kill -9 at random moments of starting, pausing, advancing and rolling back."""
-    n_rollouts, _ = kill_again_and_again(tmp_path / "workspace", n_rounds=5, seed=1)
+    """Four workers die by kill -9 at random moments of a rollout, a fifth before it has written the flag file."""
+    n_rollouts, n_mended = kill_again_and_again(tmp_path / "workspace", n_rounds=5, seed=1)
     assert n_rollouts >= 2
+    assert n_mended >= 1
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="forks, which this system has not")
 def test_killed_fifty_times_everything_still_agrees(tmp_path):
-    """The same fifty times; some die between the database and the flag file, which the next open mends."""
+    """The same fifty times; every fifth dies between the database and the flag file, which the next open mends."""
     n_rollouts, n_mended = kill_again_and_again(tmp_path / "workspace", n_rounds=50, seed=2)
-    assert n_rollouts >= 25
-    assert n_mended >= 1
+    assert n_rollouts >= 20
+    assert n_mended >= 10
