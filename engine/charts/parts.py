@@ -91,15 +91,21 @@ def dims_axis(figure: go.Figure, dims: Sequence[int]) -> None:
     )
 
 
-def score_axis(figure: go.Figure, values: Iterable[float], *, title: str, top: float | None = None) -> None:
-    """Set the y axis of a score from 0 to 1: from zero, unless that wastes the height; then the axis says so."""
+def score_axis(
+    figure: go.Figure, values: Iterable[float], *, title: str, top: float | None = None, is_share: bool = False
+) -> None:
+    """Set the y axis of a score from 0 to 1, or of a share in percent: from zero, unless that wastes the height.
+
+    Then the axis says so.
+    """
     drawn = [value for value in values if isfinite(value)]
     lowest, highest = min(drawn, default=0.0), max(drawn, default=1.0) if top is None else top
     start = max(0.0, floor(20 * (lowest - 0.02)) / 20) if lowest > 0.4 * highest else 0.0
+    unit = "%" if is_share else "0 to 1"
     figure.update_yaxes(
         range=[start, highest + 0.06 * (highest - start)],
-        tickformat=".2f",
-        title_text=f"{title} (0 to 1)" + (f"<br>axis starts at {start:.2g}" if start > 0 else ""),
+        tickformat=".0%" if is_share else ".2f",
+        title_text=f"{title} ({unit})" + (f"<br>axis starts at {start:.2g}" if start > 0 else ""),
     )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor, isfinite, log2, log10
+from math import isfinite, log10
 from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
-
-from engine.charts.parts import add_labels
-from engine.charts.theme import FONT, VERDICTS, Palette, template, translucent
+from engine.charts.parts import add_band, add_labels, dims_axis, new_figure, score_axis
+from engine.charts.theme import FONT, VERDICTS, Palette
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from engine.tradeoff.results import Interval, Point, SweepSummary, Verdict
 
 _HEIGHT_PX = 420
@@ -132,41 +132,24 @@ def _target(summary: SweepSummary) -> str:
 
 def _frame(curve: _Curve, *, colours: Palette, height: int, target: float | None = None) -> go.Figure:
     """Start a figure with its axes: log2 dims across, the quantity up, from zero unless that wastes the height."""
-    figure = go.Figure(layout={"template": template(colours), "height": height})
-    first, last = curve.dims[0], curve.dims[-1]
-    margin = max(0.15, 0.03 * log2(last / first)) if last > first else 0.5
-    figure.update_xaxes(
-        type="log",
-        range=[log10(first) - margin * log10(2), log10(last) + margin * log10(2)],
-        tickvals=list(curve.dims),
-        ticktext=[str(dim) for dim in curve.dims],
-        autotickangles=[0, 90],
-        title_text="Dimensions kept (log₂ scale)",
-    )
+    figure = new_figure(colours, height=height)
+    dims_axis(figure, curve.dims)
     drawn = [bound for interval in curve.intervals for bound in (interval.low, interval.high) if isfinite(bound)]
     drawn += [] if target is None else [target]
-    bottom, top = min(drawn, default=0.0), max(drawn, default=1.0)
-    start = max(0.0, floor(20 * (bottom - 0.02)) / 20) if bottom > 0.4 * top else 0.0
-    unit = "%" if curve.is_share else "0 to 1"
-    figure.update_yaxes(
-        range=[start, top + 0.06 * (top - start)],
-        tickformat=".0%" if curve.is_share else ".2f",
-        title_text=f"{curve.name} ({unit})" + (f"<br>axis starts at {start:.2g}" if start > 0 else ""),
-    )
+    score_axis(figure, drawn, title=curve.name, is_share=curve.is_share)
     return figure
 
 
 def _add_band(figure: go.Figure, curve: _Curve, *, colours: Palette) -> None:
-    edge = {"x": curve.dims, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_scatter(**edge, y=[interval.low for interval in curve.intervals], name="low", showlegend=False)
-    figure.add_scatter(
-        **edge,
-        y=[interval.high for interval in curve.intervals],
-        name="95 % interval",
-        fill="tonexty",
-        fillcolor=translucent(colours.accent, 0.18 if colours.mode == "light" else 0.3),
-        showlegend=True,
-        legendrank=2000,
+    add_band(
+        figure,
+        curve.dims,
+        [interval.low for interval in curve.intervals],
+        [interval.high for interval in curve.intervals],
+        colour=colours.accent,
+        colours=colours,
+        name="interval",
+        legend="95 % interval",
     )
     figure.add_scatter(
         x=curve.dims,

@@ -7,6 +7,7 @@ lightness until every mark reaches 3:1 on its background), and never stand alone
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import plotly.graph_objects as go
@@ -120,8 +121,12 @@ def translucent(colour: str, opacity: float) -> str:
     return f"rgba({red}, {green}, {blue}, {opacity:g})"
 
 
+@cache
 def template(colours: Palette) -> go.layout.Template:
-    """Build the Plotly template of one palette: quiet grid, the page's background, the app's font."""
+    """Build the Plotly template of one palette: quiet grid, the page's background, the app's font.
+
+    Built once, for it takes longer than most charts; a figure takes a copy of it.
+    """
     axis = {
         "gridcolor": colours.line,
         "linecolor": colours.line,

@@ -30,11 +30,11 @@ def test_curve_and_band_are_the_summary(make_summary: MakeSummary, quantity: Any
     judged = [summary.judged(point) for point in summary.points]
     assert list(trace(figure, "mean").x) == [point.dim for point in summary.points]
     assert list(trace(figure, "mean").y) == [interval.mean for interval in judged]
-    assert list(trace(figure, "low").y) == [interval.low for interval in judged]
+    assert list(trace(figure, "interval low").y) == [interval.low for interval in judged]
     upper = trace(figure, "95 % interval")
     assert list(upper.y) == [interval.high for interval in judged]
     assert upper.fill == "tonexty"
-    assert figure.data.index(upper) == figure.data.index(trace(figure, "low")) + 1
+    assert figure.data.index(upper) == figure.data.index(trace(figure, "interval low")) + 1
 
 
 def test_every_verdict_has_its_marker(make_summary: MakeSummary) -> None:
@@ -120,7 +120,7 @@ def test_companion_shows_the_other_quantity(make_summary: MakeSummary, quantity:
     assert figure is not None
     other = [getattr(point, attribute)[10] for point in summary.points]
     assert list(trace(figure, "mean").y) == [interval.mean for interval in other]
-    assert list(trace(figure, "low").y) == [interval.low for interval in other]
+    assert list(trace(figure, "interval low").y) == [interval.low for interval in other]
     assert list(trace(figure, "95 % interval").y) == [interval.high for interval in other]
 
 
