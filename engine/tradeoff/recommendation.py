@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.tradeoff.results import Recommendation
-from engine.tradeoff.verdicts import ALPHA, MIN_QUERIES, ROUNDING
+from engine.tradeoff.verdicts import ALPHA, MIN_QUERIES, ROUNDING, unseen_share
 
 if TYPE_CHECKING:
     from engine.tradeoff.results import Criterion, Interval, Point
@@ -57,7 +57,7 @@ class _Wording:
         larger = (
             "" if not doubtful else f" A larger one is not shown to be enough, though: {self._aside(doubtful[-1])}."
         )
-        return f"{kept}{smaller}.{larger}"
+        return f"{kept}{smaller}.{larger}{self._unseen(chosen)}"
 
     def why_none(self) -> str:
         full = self.points[-1].dim
@@ -71,6 +71,16 @@ class _Wording:
                 f"{self._closest()}."
             )
         return f"No dimension below {full:,} is shown to reach the target. {self._closest()}.{self._quality_holds()}"
+
+    def _unseen(self, chosen: Point) -> str:
+        """Say what an interval of no width leaves open, where that could be a miss of the target."""
+        interval, share = self._judged(chosen), unseen_share(self.n_values)
+        if interval.high - interval.low > ROUNDING or share <= 1 - self.criterion.target:
+            return ""
+        return (
+            f" None of the {self._queries()} differs, so the interval has no width; up to {_percent(share)} of all "
+            "queries may still (97.5 % bound): sweep more of them to be sure."
+        )
 
     def _closest(self) -> str:
         best = max(self.points[:-1], key=lambda point: (self._judged(point).mean, -point.dim))

@@ -57,6 +57,15 @@ def further_queries(interval: Interval, target: float, *, spread: float, n_value
     return max(1, max(enough, MIN_QUERIES) - n_values)
 
 
+def unseen_share(n_values: int) -> float:
+    """Return how large a share of all queries may be affected although none of `n_values` is.
+
+    The upper bound of a share of which nothing was seen, ``1 - ALPHA^(1/n)`` (Clopper & Pearson 1934). A bootstrap
+    cannot know it: values that are all alike have resamples that are all alike.
+    """
+    return float(1 - ALPHA ** (1 / n_values))
+
+
 def p_missed(resamples: npt.NDArray[np.float64], target: float) -> float:
     """Return the one-sided bootstrap p-value of "the mean is below the target".
 

@@ -24,23 +24,22 @@ from typing import TYPE_CHECKING
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import ScriptRunner, get_script_run_ctx
-from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests, ScriptRequestType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streamlit.proto.ClientState_pb2 import ClientState
     from streamlit.runtime.scriptrunner import RerunData
 
 _create: Callable[[AppSession, RerunData], None] = AppSession._create_scriptrunner
-_ask: Callable[[AppSession, ClientState | None], None] = AppSession.request_rerun
+_take: Callable[[ScriptRequests, RerunData], bool] = ScriptRequests._request_rerun_locked
 _run: Callable[[ScriptRunner, RerunData], None] = ScriptRunner._run_script
 
 
 def mend_late_polls() -> None:
     """Run a fragment only after what the run before it has sent, and not from a page that was left; once a process."""
     AppSession._create_scriptrunner = _create_afterwards  # type: ignore[method-assign]  # no other way in
-    AppSession.request_rerun = _ask_unless_leaving  # type: ignore[method-assign]  # no other way in
+    ScriptRequests._request_rerun_locked = _take_unless_leaving  # type: ignore[method-assign]  # no other way in
     ScriptRunner._run_script = _run_unless_left  # type: ignore[method-assign]  # no other way in
     PagesManager.set_script_intent = _unless_stopped(PagesManager.set_script_intent)  # type: ignore[method-assign]
     PagesManager.set_current_page_script_hash = _unless_stopped(  # type: ignore[method-assign]
@@ -49,19 +48,15 @@ def mend_late_polls() -> None:
 
 
 def _create_afterwards(session: AppSession, asked: RerunData) -> None:
-    ended = session._scriptrunner
-    if ended is None:
+    ended, fragment_id = session._scriptrunner, asked.fragment_id
+    if ended is None or not fragment_id:
         _create(session, asked)
         return
 
     def create() -> None:
-        if session._state == AppSessionState.SHUTDOWN_REQUESTED:
-            return
-        if asked.fragment_id and not session.has_fragment(asked.fragment_id):
-            return  # the page was left in the meantime
+        if session._state == AppSessionState.SHUTDOWN_REQUESTED or not session.has_fragment(fragment_id):
+            return  # the tab was closed, or the page left, in the meantime
         current = session._scriptrunner
-        if asked.fragment_id and _next_page(current) not in {None, asked.page_script_hash}:
-            return  # it is about to be left
         if current is None or current is ended:
             _create(session, asked)
         elif not current.request_rerun(asked):
@@ -71,17 +66,13 @@ def _create_afterwards(session: AppSession, asked: RerunData) -> None:
     session._event_loop.call_soon(create)
 
 
-def _ask_unless_leaving(session: AppSession, state: ClientState | None) -> None:
-    if state is None or not state.fragment_id or _next_page(session._scriptrunner) in {None, state.page_script_hash}:
-        _ask(session, state)
-
-
-def _next_page(runner: ScriptRunner | None) -> str | None:
-    """Return the page of the whole run that waits to begin, None when none does."""
-    requests = None if runner is None else runner._requests
-    if requests is None or requests._state != ScriptRequestType.RERUN or requests._rerun_data.fragment_id_queue:
-        return None
-    return requests._rerun_data.page_script_hash
+def _take_unless_leaving(requests: ScriptRequests, asked: RerunData) -> bool:
+    is_of_fragment = bool(asked.fragment_id or asked.fragment_id_queue)
+    if is_of_fragment and requests._state == ScriptRequestType.RERUN:
+        waiting = requests._rerun_data
+        if not waiting.fragment_id_queue and waiting.page_script_hash != asked.page_script_hash:
+            return True  # as good as taken: the fragment's page is about to be left
+    return _take(requests, asked)
 
 
 def _run_unless_left(runner: ScriptRunner, asked: RerunData) -> None:

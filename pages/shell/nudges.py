@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
+
+from pages.shell import streamlit_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ class Nudges:
         It polls every `poll_s` seconds in any case. `current` is called in another thread, again and again: it must be
         quick and not touch the state of a session.
         """
-        context, fragment_id = get_script_run_ctx(suppress_warning=True), ThreadState.get().fragment_id
+        context, fragment_id = get_script_run_ctx(suppress_warning=True), _fragment_id()
         if context is None or fragment_id is None:
             return
         key = (context.session_id, fragment_id)
@@ -97,6 +98,16 @@ class Nudges:
             elif now - listener.nudged_at > _AGAIN_S and _has_changed(listener):
                 listener.nudged_at = now
                 _nudge(session, fragment_id, listener.poll_s)
+
+
+def _fragment_id() -> str | None:
+    """Return the fragment that runs in this thread; None outside of one, and in a Streamlit that is not known."""
+    if not streamlit_inside.is_known():
+        return None
+    from streamlit.runtime.scriptrunner_utils.script_run_context import ThreadState
+
+    found: str | None = ThreadState.get().fragment_id
+    return found
 
 
 def _has_changed(listener: _Listener) -> bool:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlit import config
-from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
 from engine.errors import EngineError
+from pages.shell import streamlit_inside
 from pages.shell.company.addresses import WITHOUT_LOGIN, check_address
-from pages.shell.late_polls import mend_late_polls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,12 +54,24 @@ def _has_login(files: Sequence[str]) -> bool:
     return False
 
 
+def mend_streamlit() -> None:
+    """Mend what Streamlit loses, in the one that is known from inside; say what is missing in any other one."""
+    if not streamlit_inside.is_known():
+        sys.stderr.write(f"dimshift: {streamlit_inside.warning()}\n")
+        return
+    from streamlit.runtime.pages_manager import PagesManager  # another Streamlit may not have it, nor what is mended
+
+    from pages.shell.late_polls import mend_late_polls
+
+    PagesManager.uses_pages_directory = False
+    mend_late_polls()
+
+
 if __name__ == "__main__":
     try:
         check_start(sys.argv[1:])
     except EngineError as error:
         sys.exit(f"dimshift: {error}")
-    PagesManager.uses_pages_directory = False
-    mend_late_polls()
+    mend_streamlit()
     sys.argv = ["streamlit", "run", "app.py", *sys.argv[1:]]
     main()

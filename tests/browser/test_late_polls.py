@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -86,25 +86,23 @@ main()
 """
 
 
-def test_a_poll_that_begins_late_does_not_keep_the_reader_on_its_page(
-    tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
+@pytest.mark.parametrize(
+    ("start", "role", "name"),
+    [(_ASKED_LATE, "button", "Leave"), (_BEGUN_LATE, "link", "arrived")],
+    ids=["asked", "begun"],
+)
+def test_a_poll_of_the_page_before_does_not_take_the_reader_back(
+    tmp_path: Path,
+    app_below: Callable[..., AbstractContextManager[Server]],
+    new_tab: Callable[..., Tab],
+    start: str,
+    role: Any,
+    name: str,
 ) -> None:
-    """A click on another page leads there, though a poll of the page before begins its run at the same time."""
+    """A run leads to another page, which stays and polls on, though a poll of the page before is asked or begun late."""
     (tmp_path / "script.py").write_text(_APP, encoding="utf-8")
-    with app_below(tmp_path, start=("-c", _BEGUN_LATE, "run", str(tmp_path / "script.py"))) as server:
+    with app_below(tmp_path, start=("-c", start, "run", str(tmp_path / "script.py"))) as server:
         tab = new_tab(server).open()
-        tab.page.get_by_role("link", name="arrived").click()
-        tab.says("Beating on").says("Arrived")
-        tab.page.close()
-
-
-def test_a_poll_from_a_page_that_was_left_leaves_the_next_page_as_it_is(
-    tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
-) -> None:
-    """The page that a run leads to stays, and its own polls go on, though a poll of the page before came meanwhile."""
-    (tmp_path / "script.py").write_text(_APP, encoding="utf-8")
-    with app_below(tmp_path, start=("-c", _ASKED_LATE, "run", str(tmp_path / "script.py"))) as server:
-        tab = new_tab(server).open()
-        tab.page.get_by_role("button", name="Leave").click()
+        tab.page.get_by_role(role, name=name).click()
         tab.says("Beating on").says("Arrived")
         tab.page.close()

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
 
-from pages.shell import late_polls
+from pages.shell import late_polls, serve
 
 
 class Runner:
     """A run whose thread has ended, or one that still takes requests."""
 
     def __init__(self, *, is_ended: bool) -> None:
-        self._requests = ScriptRequests()
         self.is_ended = is_ended
         self.asked: list[RerunData] = []
 
@@ -89,33 +86,51 @@ def test_a_first_run_starts_at_once_and_a_page_that_was_left_not_at_all() -> Non
     assert begin(Runner(is_ended=True), leaves=True).happened == ["rest of the page"]
 
 
-def asked_for(pending: RerunData | None, state: ClientState | None) -> bool:
-    """Tell whether a request goes through to a session whose runner still has `pending` to begin."""
-    requests = ScriptRequests()
-    if pending is not None:
-        requests.request_rerun(pending)
-    session = SimpleNamespace(_scriptrunner=SimpleNamespace(_requests=requests))
-    late_polls._ask_unless_leaving(session, state)  # type: ignore[arg-type]  # enough of one
-    return hasattr(session._scriptrunner, "is_asked")
-
-
 @pytest.mark.parametrize(
-    ("pending", "state", "passes"),
+    ("waiting", "asked", "page", "fragments"),
     [
-        (RerunData(page_script_hash="new"), ClientState(fragment_id="poll", page_script_hash="old"), False),
-        (RerunData(page_script_hash="new"), ClientState(fragment_id="poll", page_script_hash="new"), True),
-        (RerunData(page_script_hash="new"), ClientState(page_script_hash="old"), True),
-        (RerunData(page_script_hash="new"), None, True),
-        (RerunData(page_script_hash="new", fragment_id="other"), ClientState(fragment_id="poll"), True),
-        (None, ClientState(fragment_id="poll", page_script_hash="old"), True),
+        (RerunData(page_script_hash="new"), RerunData(fragment_id="poll", page_script_hash="old"), "new", []),
+        (RerunData(page_script_hash="new"), RerunData(fragment_id_queue=["a"], page_script_hash="old"), "new", []),
+        (RerunData(page_script_hash="new"), RerunData(fragment_id="poll", page_script_hash="new"), "new", []),
+        (RerunData(page_script_hash="old"), RerunData(page_script_hash="new"), "new", []),
+        (RerunData(fragment_id="a", page_script_hash="old"), RerunData(page_script_hash="new"), "new", []),
+        (RerunData(fragment_id="a"), RerunData(fragment_id="poll", page_script_hash="old"), "old", ["a", "poll"]),
+        (None, RerunData(fragment_id="poll", page_script_hash="old"), "old", ["poll"]),
     ],
 )
 def test_a_poll_does_not_take_the_page_of_a_click(
-    monkeypatch: pytest.MonkeyPatch, pending: RerunData | None, state: ClientState | None, passes: bool
+    waiting: RerunData | None, asked: RerunData, page: str, fragments: list[str]
 ) -> None:
-    """A poll of the page before is dropped while the run of another page waits to begin; all else goes through."""
-    monkeypatch.setattr(late_polls, "_ask", lambda session, _state: setattr(session._scriptrunner, "is_asked", True))
-    assert asked_for(pending, state) is passes
+    """A whole run that waits keeps its page when a poll of the page before comes; every other request counts."""
+    requests = ScriptRequests()
+    if waiting is not None:
+        assert late_polls._take_unless_leaving(requests, waiting)
+    assert late_polls._take_unless_leaving(requests, asked)
+    found = requests.on_scriptrunner_ready().rerun_data
+    assert (found.page_script_hash, found.fragment_id_queue) == (page, fragments)
+
+
+def test_a_stopped_run_takes_no_request() -> None:
+    """A poll that comes to a run which was told to stop is refused, so that it gets a run of its own."""
+    requests = ScriptRequests()
+    requests.request_stop()
+    assert not late_polls._take_unless_leaving(requests, RerunData(fragment_id="poll"))
+
+
+@pytest.mark.parametrize(
+    ("version", "is_mended"), [("1.67.0", True), ("1.67.12", True), ("1.670.0", False), ("2.0", False)]
+)
+def test_another_streamlit_is_left_as_it_is_and_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], version: str, is_mended: bool
+) -> None:
+    """What was made for the inside of one Streamlit is not tried on another: one sentence says what is missing then."""
+    mended: list[bool] = []
+    monkeypatch.setattr(late_polls, "mend_late_polls", lambda: mended.append(True))
+    monkeypatch.setattr("streamlit.__version__", version)
+    serve.mend_streamlit()
+    assert bool(mended) is is_mended
+    said = capsys.readouterr().err
+    assert (said == "") if is_mended else said.count("\n") == 1 and f"found Streamlit {version}," in said
 
 
 def test_streamlit_has_what_is_replaced() -> None:
@@ -123,6 +138,7 @@ def test_streamlit_has_what_is_replaced() -> None:
     assert AppSession._create_scriptrunner.__code__.co_varnames[:2] == ("self", "initial_rerun_data")
     assert {"_scriptrunner", "_event_loop", "_state"} <= set(AppSession.__init__.__code__.co_names)
     assert ScriptRunner._run_script.__code__.co_varnames[:2] == ("self", "rerun_data")
-    assert AppSession.request_rerun.__code__.co_varnames[:2] == ("self", "client_state")
+    assert ScriptRequests._request_rerun_locked.__code__.co_varnames[:2] == ("self", "new_data")
+    assert {"_state", "_rerun_data"} <= set(ScriptRequests.__init__.__code__.co_names)
     assert "_pages_manager" in ScriptRunner.__init__.__code__.co_names
     assert {"page_script_hash", "fragment_id_queue"} <= set(RerunData.__dataclass_fields__)

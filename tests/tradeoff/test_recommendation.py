@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy.stats import binomtest
 
 from engine.tradeoff import Criterion, Interval, Point, SweepResult, summarize
 from engine.tradeoff.recommendation import recommend
@@ -93,6 +94,20 @@ def test_numbers_never_round_across_the_target() -> None:
     nearly = _point(256, Interval(mean=0.956, low=0.94996, high=0.961), "undecided", holm_p=0.03, further=9)
     reason = recommend((nearly, _FULL), _CRITERION, n_values=1_000).reason
     assert "0.956 (95 % interval 0.94996–0.961)" in reason
+
+
+def test_an_interval_of_no_width_says_what_it_leaves_open() -> None:
+    """Where no query differs, the reason bounds the share that may; not once the queries rule a miss out."""
+    same = _point(256, _ONE, "safe", holm_p=0.0008)
+    few = recommend((same, _FULL), _CRITERION, n_values=30)
+    assert (few.dim, few.verdict) == (256, "safe")
+    bound = 100 * binomtest(0, 30).proportion_ci(0.95, method="exact").high
+    assert few.reason.endswith(
+        f"None of the 30 queries differs, so the interval has no width; up to {bound:.1f} % of all queries may still "
+        "(97.5 % bound): sweep more of them to be sure."
+    )
+    assert "None of" in recommend((same, _FULL), _CRITERION, n_values=71).reason
+    assert "None of" not in recommend((same, _FULL), _CRITERION, n_values=72).reason  # 0.95**72 < 0.025
 
 
 def test_too_few_queries_name_the_minimum(make_result: MakeResult) -> None:
