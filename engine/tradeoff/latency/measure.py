@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.progress import Cancelled, Progress
     from engine.scoring import NestedTopK
     from engine.tradeoff.latency.serving import ServingPath
-    from engine.tradeoff.latency.timing import Throughput
+    from engine.tradeoff.latency.timing import Throughput, Turns
     from engine.tradeoff.results import Interval
 
     Float32 = npt.NDArray[np.float32]
@@ -65,6 +65,7 @@ def measure_latency(
     max_rows: int = MAX_ROWS,
     seed: int = 0,
     clock: Callable[[], int] = time.perf_counter_ns,
+    processor_clock: Callable[[], int] = time.thread_time_ns,
     progress: Progress = ignore_progress,
     cancelled: Cancelled = never_cancelled,
 ) -> LatencyResult:
@@ -75,7 +76,9 @@ def measure_latency(
     of the exact answer at the same dimension, and the others are timed (p99 has an interval from 368 timed queries on).
     All paths serve the same documents, so that their points compare: a sample of at most `max_rows` where HNSW is among
     them, and of what fits `memory_limit_bytes` (every truncated copy is held at once, since the configurations take
-    turns): 4 GiB unless given, or half of what this process may use where that is less. `clock` is in nanoseconds.
+    turns): 4 GiB unless given, or half of what this process may use where that is less. `clock` and
+    `processor_clock` are in nanoseconds; the second runs only while this thread has a processor, and where the two
+    part, other work was in the way: a warning then.
 
     Raises
     ------
@@ -99,6 +102,7 @@ def measure_latency(
         max_rows=max_rows,
         seed=seed,
         clock=clock,
+        processor_clock=processor_clock,
     )
     plan = plan_latency(embedding_set, dims, options)
     progress(0.0, "Scoring the exact answers")
@@ -122,7 +126,7 @@ class _Measured:
     served: tuple[ServingPath, ...]
     choices: dict[int, EfChoice]
     found: Int64
-    samples_ms: npt.NDArray[np.float64]
+    turns: Turns
     throughput: tuple[tuple[Throughput, ...], ...]
     blas_threads: int | None
 
@@ -152,11 +156,12 @@ def _measure(plan: LatencyPlan, nested: NestedTopK, progress: Progress, cancelle
         served, choices = _build(plan, nested, _part(progress, _SCORED, _BUILT), cancelled)
         found = _warm_up(plan, served, _part(progress, _BUILT, _WARM), cancelled)
         timed = plan.timed.tolist()
-        samples = time_in_turns(
+        turns = time_in_turns(
             [_asking(path, timed) for path in served],
             len(timed),
             rng=np.random.default_rng(options.seed),
             clock=options.clock,
+            processor_clock=options.processor_clock,
             progress=_part(progress, _WARM, _TIMED),
             cancelled=cancelled,
         )
@@ -164,9 +169,9 @@ def _measure(plan: LatencyPlan, nested: NestedTopK, progress: Progress, cancelle
             served=tuple(served),
             choices=choices,
             found=found,
-            samples_ms=samples,
+            turns=turns,
             throughput=_throughput(
-                plan, served, np.median(samples, axis=1), _part(progress, _TIMED, _SERVED), cancelled
+                plan, served, np.median(turns.samples_ms, axis=1), _part(progress, _TIMED, _SERVED), cancelled
             ),
             blas_threads=blas_thread_count(),
         )
@@ -278,13 +283,14 @@ def _result(plan: LatencyPlan, nested: NestedTopK, measured: _Measured, began: i
         blas_threads=measured.blas_threads,
         processors=usable_processors(),
         points=points,
-        samples_ms=measured.samples_ms.astype(np.float32),
+        samples_ms=measured.turns.samples_ms.astype(np.float32),
         assumptions=latency_assumptions(plan),
         warnings=latency_warnings(
             plan,
             points,
             n_zero_queries=int((~_answer(plan, nested, plan.dims[-1]).measurable[plan.timed]).sum()),
             blas_threads=measured.blas_threads,
+            waited_share=measured.turns.waited_share,
         ),
         elapsed_s=(options.clock() - began) / 1e9,
     )
@@ -302,7 +308,7 @@ def _points(plan: LatencyPlan, nested: NestedTopK, measured: _Measured) -> tuple
     against_full, against_exact = bootstrap_means(recall, of_exact, seed=plan.options.seed)
     points: list[LatencyPoint] = []
     for i, path in enumerate(measured.served):
-        samples = measured.samples_ms[i]
+        samples = measured.turns.samples_ms[i]
         choice = measured.choices.get(path.dim) if path.path == "hnsw" else None
         points.append(
             LatencyPoint(

@@ -36,7 +36,7 @@ _TUNING_SHARE = 5  # one query in five chooses ef
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LatencyOptions:
-    """What was asked for, in range; `clock` is in nanoseconds."""
+    """What was asked for, in range; `clock` and `processor_clock` are in nanoseconds."""
 
     k: int
     paths: tuple[LatencyPath, ...]
@@ -51,6 +51,7 @@ class LatencyOptions:
     max_rows: int
     seed: int
     clock: Callable[[], int]
+    processor_clock: Callable[[], int]
 
 
 def check_options(
@@ -68,6 +69,7 @@ def check_options(
     max_rows: int,
     seed: int,
     clock: Callable[[], int],
+    processor_clock: Callable[[], int],
 ) -> LatencyOptions:
     """Return the options once all of them are in range; raises `ParameterError` otherwise."""
     if metric is not None and metric not in METRICS:
@@ -95,6 +97,7 @@ def check_options(
         max_rows=at_least("the number of sampled rows", max_rows, 1),
         seed=int(seed),
         clock=clock,
+        processor_clock=processor_clock,
     )
 
 

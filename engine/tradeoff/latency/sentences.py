@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from engine.tradeoff.latency.plan import LatencyPlan
     from engine.tradeoff.latency.results import HnswSetting, LatencyPoint
 
+_NOTABLE_WAIT = 0.1  # of the time; a machine without other work stays well below
+
 
 def latency_assumptions(plan: LatencyPlan) -> tuple[str, ...]:
     """Return what was measured, and how."""
@@ -46,7 +48,12 @@ def latency_assumptions(plan: LatencyPlan) -> tuple[str, ...]:
 
 
 def latency_warnings(
-    plan: LatencyPlan, points: Sequence[LatencyPoint], *, n_zero_queries: int, blas_threads: int | None
+    plan: LatencyPlan,
+    points: Sequence[LatencyPoint],
+    *,
+    n_zero_queries: int,
+    blas_threads: int | None,
+    waited_share: float,
 ) -> tuple[str, ...]:
     """Return what a reader must know before trusting the numbers."""
     options, processors = plan.options, usable_processors()
@@ -68,6 +75,11 @@ def latency_warnings(
         sentences.append("The queries are held-out documents of the corpus, which may behave unlike real queries.")
     if n_zero_queries:
         sentences.append(f"Queries that are zero vectors, left out of every recall: {n_zero_queries:,}.")
+    if waited_share > _NOTABLE_WAIT:
+        sentences.append(
+            f"The machine was busy: {100 * waited_share:.0f} % of the time of the searches was spent waiting for a "
+            "processor that other work had. On a quiet machine they take less; measure again when it is."
+        )
     if blas_threads is None:
         sentences.append("The BLAS library does not tell its number of threads, so it could not be fixed to one.")
     if points[0].p99_ms.reason:  # all points have the same number of samples

@@ -38,31 +38,48 @@ class Throughput:
         return cls(n_threads=n_threads, queries_per_s=n_queries / elapsed_s, n_queries=n_queries, elapsed_s=elapsed_s)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Turns:
+    """The `samples_ms` (searches, queries) of searches that took turns, and the `waited_share` of their time.
+
+    That is the share in which the thread that searched had no processor: other work of this machine had it.
+    """
+
+    samples_ms: npt.NDArray[np.float64]
+    waited_share: float
+
+
 def time_in_turns(
     searches: Sequence[Callable[[int], object]],
     n_queries: int,
     *,
     rng: np.random.Generator,
     clock: Callable[[], int],
+    processor_clock: Callable[[], int],
     progress: Progress = ignore_progress,
     cancelled: Cancelled = never_cancelled,
-) -> npt.NDArray[np.float64]:
-    """Return the milliseconds (searches, n_queries) that each search took for each query, called with its number.
+) -> Turns:
+    """Return the milliseconds that each search took for each query, called with its number.
 
     For every query all searches take their turn, in an order shuffled anew by `rng`: what slows the machine down for a
     while then slows all of them, and none runs on caches which its own last call has just filled. `clock` is in
-    nanoseconds.
+    nanoseconds, and so is `processor_clock`, which runs only while this thread has a processor.
     """
     samples = np.empty((len(searches), n_queries))
+    processor_ns = 0
     for query in range(n_queries):
         stop_if(cancelled)
         for i in rng.permutation(len(searches)).tolist():
             search = searches[i]
+            had = processor_clock()
             began = clock()
             search(query)
             samples[i, query] = clock() - began
+            processor_ns += processor_clock() - had
         progress((query + 1) / n_queries, f"Timed {query + 1:,} of {n_queries:,} queries")
-    return samples / NS_PER_MS
+    total_ns = samples.sum()
+    waited = 0.0 if total_ns <= 0 else max(0.0, 1 - processor_ns / float(total_ns))
+    return Turns(samples_ms=samples / NS_PER_MS, waited_share=waited)
 
 
 def serve_from_threads(

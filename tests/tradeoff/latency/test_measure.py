@@ -188,6 +188,15 @@ def test_a_recall_out_of_reach_is_reported():
     assert any(sentence.startswith(expected) for sentence in found.warnings)
 
 
+def test_a_busy_machine_is_reported(small_set):
+    """Searches whose thread never had a processor are a warning with the share; those that always had are none."""
+    options = {"paths": ("exact",), "n_queries": 20, **QUICK}
+    busy = measure_latency(small_set, (16,), clock=ticking(), processor_clock=lambda: 0, **options)
+    assert any(said.startswith("The machine was busy: 100 % of the time") for said in busy.warnings)
+    quiet = measure_latency(small_set, (16,), clock=ticking(), processor_clock=ticking(), **options)
+    assert not any("busy" in said for said in quiet.warnings)
+
+
 @pytest.mark.parametrize("metric", ["ip", "l2"])
 def test_other_metrics_and_recipes_are_measured(small_set, metric):
     """Inner product, distance and the layer-norm recipe reach full recall at the full dimension."""

@@ -38,7 +38,8 @@ def test_a_sample_is_what_the_clock_says_of_that_search_and_query():
         400,
         rng=np.random.default_rng(3),
         clock=clock,
-    )
+        processor_clock=clock,
+    ).samples_ms
     np.testing.assert_allclose(samples[0], np.arange(1, 401))
     np.testing.assert_allclose(samples[1], 10 * np.arange(1, 401))
     assert percentile(samples[0], 0.5).value == 200
@@ -46,11 +47,24 @@ def test_a_sample_is_what_the_clock_says_of_that_search_and_query():
     assert (p99.low, p99.value, p99.high) == (3920, 3960, 4000)
 
 
+@pytest.mark.parametrize(("worked_ms", "waited"), [(8, 0.2), (10, 0.0), (11, 0.0)])
+def test_time_without_a_processor_was_waited(worked_ms, waited):
+    """Searches of 10 ms that had a processor for 8 of them waited a fifth; a clock that runs ahead is no waiting."""
+    clock, processor = HandClock(), HandClock()
+
+    def search(_query):
+        clock.spend(10)
+        processor.spend(worked_ms)
+
+    turns = time_in_turns([search, search], 5, rng=np.random.default_rng(0), clock=clock, processor_clock=processor)
+    assert turns.waited_share == pytest.approx(waited)
+
+
 def test_searches_take_turns_in_an_order_shuffled_for_every_query():
     """Each query is asked of every search before the next query is; orders differ from query to query."""
     asked = []
     searches = [lambda query, i=i: asked.append((query, i)) for i in range(5)]
-    time_in_turns(searches, 60, rng=np.random.default_rng(0), clock=HandClock())
+    time_in_turns(searches, 60, rng=np.random.default_rng(0), clock=HandClock(), processor_clock=HandClock())
     assert [query for query, _ in asked] == np.repeat(np.arange(60), 5).tolist()
     orders = [tuple(i for _, i in asked[start : start + 5]) for start in range(0, 300, 5)]
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
@@ -65,7 +79,7 @@ def test_the_same_seed_gives_the_same_turns():
     for _ in range(2):
         asked = []
         searches = [lambda query, i=i, asked=asked: asked.append((query, i)) for i in range(4)]
-        time_in_turns(searches, 20, rng=np.random.default_rng(7), clock=HandClock())
+        time_in_turns(searches, 20, rng=np.random.default_rng(7), clock=HandClock(), processor_clock=HandClock())
         runs.append(asked)
     assert runs[0] == runs[1]
 
@@ -79,6 +93,7 @@ def test_timing_stops_when_cancelled():
             10,
             rng=np.random.default_rng(0),
             clock=HandClock(),
+            processor_clock=HandClock(),
             progress=lambda share, message: reported.append((share, message)),
             cancelled=lambda: next(asked) >= 2,
         )
