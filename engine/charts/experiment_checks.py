@@ -183,18 +183,8 @@ def describe_peeking(peeking: Peeking) -> str:
 
 
 def _promise(figure: go.Figure, promised: float, *, colours: Palette) -> None:
-    figure.add_hline(
-        y=promised,
-        line={"color": colours.text, "width": 1.5, "dash": "dash"},
-        name="promised",
-        annotation={
-            "text": f"promised {100 * promised:g} %",
-            "font": {"size": 12, "color": colours.text, "family": FONT},
-            "x": 1,
-            "xanchor": "right",
-            "yanchor": "top",
-        },
-    )
+    text = f"promised {100 * promised:g} %"
+    parts.reference_line(figure, promised, text, name="promised", colours=colours, side="right", above=False)
 
 
 def _changes(found: Analysis, rows: Sequence[_Row], *, margin: float, what: str, colours: Palette) -> go.Figure:
@@ -254,20 +244,8 @@ def _rows_axis(figure: go.Figure, names: Sequence[str]) -> None:
 
 
 def _reach(estimates: Sequence[Estimate], colour: str) -> dict[str, object]:
-    """Return error bars from each value to its bounds, of no length where there is no bound."""
-
-    def length(estimate: Estimate, end: float | None) -> float:
-        return 0.0 if end is None or estimate.value is None else abs(end - estimate.value)
-
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [length(one, one.high) for one in estimates],
-        "arrayminus": [length(one, one.low) for one in estimates],
-        "color": colour,
-        "thickness": 1.5,
-        "width": 3,
-    }
+    values, low, high = ([getattr(one, name) for one in estimates] for name in ("value", "low", "high"))
+    return parts.error_bars(values, low, high, colour=colour)
 
 
 def _users(one: SegmentResult) -> int:

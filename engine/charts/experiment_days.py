@@ -17,7 +17,6 @@ from engine.charts.experiment import (
     share,
     signed_margin,
 )
-from engine.charts.theme import FONT
 from engine.experiment.wording import as_start
 
 if TYPE_CHECKING:
@@ -66,11 +65,10 @@ def cumulative_chart(found: Analysis, metric: str, *, colours: Palette) -> go.Fi
     )
     _no_change(figure, colours=colours)
     _margin_line(figure, result, colours=colours)
-    figure.update_yaxes(
-        range=_calm_range(daily, result),
-        tickformat="+.1~%",
-        title_text=f"Change of {daily.name} so far, relative (%)",
-    )
+    ends = _calm_range(daily, result)
+    is_cut = any(not ends[0] <= bound <= ends[1] for bound in (*_bounds(daily), *daily.relative) if isfinite(bound))
+    cut = "<br>bands reach beyond the axis" if is_cut else ""
+    figure.update_yaxes(range=ends, tickformat="+.1~%", title_text=f"Change of {daily.name} so far, relative (%){cut}")
     _day_axis(figure, found)
     return figure
 
@@ -90,15 +88,7 @@ def daily_chart(found: Analysis, metric: str, *, colours: Palette) -> go.Figure:
         mode="markers",
         name="difference that day",
         marker={"size": 8, "color": colours.accent},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": _lengths(values, high),
-            "arrayminus": _lengths(low, values),
-            "color": colours.accent,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_y=parts.error_bars(values, low, high, colour=colours.accent),
         hovertext=[_daily_hover(found, daily, place) for place in seen],
         hoverinfo="text",
         showlegend=False,
@@ -174,28 +164,14 @@ def _day_axis(figure: go.Figure, found: Analysis) -> None:
         figure.update_xaxes(tickvals=list(found.daily.dates))
 
 
-def _lengths(low: list[float], high: list[float]) -> list[float]:
-    """Return the lengths of error bars, 0 where a day has no interval."""
-    return [end - start if isfinite(end - start) else 0.0 for start, end in zip(low, high, strict=True)]
-
-
 def _no_change(figure: go.Figure, *, colours: Palette) -> None:
     figure.add_hline(y=0, line={"color": colours.muted, "width": 1}, name="no change")
 
 
 def _margin_line(figure: go.Figure, result: MetricResult, *, colours: Palette) -> None:
     margin = signed_margin(result)
-    figure.add_hline(
-        y=margin,
-        line={"color": colours.text, "width": 1.5, "dash": "dash"},
-        name="margin",
-        annotation={
-            "text": margin_words(margin),
-            "font": {"size": 13, "color": colours.text, "family": FONT},
-            "x": 0,
-            "xanchor": "left",
-            "yanchor": "top" if margin < 0 else "bottom",
-        },
+    parts.reference_line(
+        figure, margin, margin_words(margin), name="margin", colours=colours, above=margin >= 0, size=13
     )
 
 
@@ -203,11 +179,16 @@ def _calm_range(daily: DailyMetric, result: MetricResult) -> list[float]:
     """Return a range that holds the bands of the last days and the margin: the first days reach far beyond."""
     from_day = int(len(daily.relative) * (1 - _CALM))
     drawn = [0.0, signed_margin(result)]
-    for bounds in (daily.anytime_low, daily.anytime_high, daily.low, daily.high):
-        drawn += [float(bound) for bound in bounds[from_day:] if isfinite(bound)]
+    drawn += [bound for bound in _bounds(daily, from_day=from_day) if isfinite(bound)]
     drawn += [float(value) for value in daily.relative if isfinite(value) and abs(value) < 4 * max(map(abs, drawn))]
     room = 0.15 * (max(drawn) - min(drawn))
     return [min(drawn) - room, max(drawn) + room]
+
+
+def _bounds(daily: DailyMetric, *, from_day: int = 0) -> list[float]:
+    """Return every bound of both bands, from a day on."""
+    bands = (daily.anytime_low, daily.anytime_high, daily.low, daily.high)
+    return [float(bound) for bounds in bands for bound in bounds[from_day:]]
 
 
 def _daily(found: Analysis, metric: str) -> DailyMetric:

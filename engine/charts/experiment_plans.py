@@ -69,18 +69,7 @@ def _mark_needed(figure: go.Figure, plan: PowerPlan, *, colours: Palette) -> Non
         hoverinfo="skip",
         showlegend=False,
     )
-    figure.add_hline(
-        y=asked,
-        line={"color": colours.text, "width": 1.5, "dash": "dash"},
-        name="asked for",
-        annotation={
-            "text": f"asked for {percent(asked)}",
-            "font": {"size": 12, "color": colours.text, "family": FONT},
-            "x": 0,
-            "xanchor": "left",
-            "yanchor": "bottom",
-        },
-    )
+    parts.reference_line(figure, asked, f"asked for {percent(asked)}", name="asked for", colours=colours)
 
 
 def _mark_test(figure: go.Figure, n_users: int, *, colours: Palette) -> None:
@@ -107,15 +96,7 @@ def preference_chart(found: InterleavedTraffic, *, colours: Palette) -> go.Figur
         mode="markers",
         name="preference",
         marker={"size": 12, "color": colours.accent},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [bounds[1] - (wins.share or 0.0)],
-            "arrayminus": [(wins.share or 0.0) - bounds[0]],
-            "color": colours.accent,
-            "thickness": 2,
-            "width": 4,
-        },
+        error_x=parts.error_bars([wins.share], [wins.low], [wins.high], colour=colours.accent, thickness=2, cap=4),
         hovertext=[describe_preference(found)],
         hoverinfo="text",
         showlegend=False,

@@ -38,6 +38,9 @@ ErrorMargin = Annotated[
 LatencyMargin = Annotated[
     float | None, typer.Option("--margin-latency", help="Relative rise of p99 latency allowed; 0.1.")
 ]
+ExpectedSpeedup = Annotated[
+    float, typer.Option(help="What p99 latency should gain; whether it does is said and changes no verdict.")
+]
 Alpha = Annotated[float, typer.Option(help="Level of the one-sided tests.")]
 Judge = Annotated[
     str | None, typer.Option(metavar="LIST", help="What the verdict counts; ctr,conversion,error_rate,p99.")
@@ -127,6 +130,7 @@ def simulate(
     margin_conversion: ConversionMargin = None,
     margin_errors: ErrorMargin = None,
     margin_latency: LatencyMargin = None,
+    expected_speedup: ExpectedSpeedup = 2.0,
     alpha: Alpha = 0.05,
     judge: Judge = None,
     users_per_day: UsersPerDay = None,
@@ -149,9 +153,8 @@ def simulate(
         preset, control, treatment, fault, ramp=parse_stages(stages or ""), dim=dim, seed=seed, sizes=sizes
     )
     margins = ab_options.margins(margin_ctr, margin_conversion, margin_errors, margin_latency)
-    settings = ab_options.settings_of(
-        margins, alpha=alpha, judge=judge, stages=traffic.ramp, users_per_day=users_per_day
-    )
+    levels = {"alpha": alpha, "expected_speedup": expected_speedup, "users_per_day": users_per_day}
+    settings = ab_options.settings_of(margins, levels, judge=judge, stages=traffic.ramp)
     if dim is not None and sweep is None:
         raise ParameterError("--dim chooses lists of a stored sweep", found=dim, hint="Name the sweep with --sweep")
     store = Workspace.open(workspace)
@@ -202,6 +205,7 @@ def analyze(
     margin_conversion: ConversionMargin = None,
     margin_errors: ErrorMargin = None,
     margin_latency: LatencyMargin = None,
+    expected_speedup: ExpectedSpeedup = 2.0,
     alpha: Alpha = 0.05,
     judge: Judge = None,
     users_per_day: UsersPerDay = None,
@@ -214,25 +218,12 @@ def analyze(
     from engine.experiment import storage
     from engine.experiment.analysis import analyze as read
     from engine.experiment.analysis import analyze_counts
+    from engine.experiment.log_columns import LogColumns
     from engine.experiment.settings import parse_stages
     from engine.workspace import Workspace
 
     terminal.check_outputs(json_file)
     check_seed(seed)
-    given = ab_options.margins(margin_ctr, margin_conversion, margin_errors, margin_latency)
-    if margin is not None:
-        given[ab_options.metric_of(metric)] = margin
-    ramp, share = parse_stages(stages or ""), None if percent is None else ab_options.share_of(percent)
-    settings = ab_options.settings_of(given, alpha=alpha, judge=judge, stages=ramp, users_per_day=users_per_day)
-    if log is None:
-        totals = [ab_options.totals_of(control, "--control"), ab_options.totals_of(treatment, "--treatment")]
-        shares = None if share is None else (1 - share, share)
-        result = analyze_counts(*totals, metric=ab_options.metric_of(metric), settings=settings, shares=shares)
-        _finish(Workspace.open(workspace), result, storage.Origin(), json_file)
-        return
-    from engine.experiment.log_columns import LogColumns
-    from engine.experiment.logs import read_log
-
     columns = LogColumns(
         user_id=user_column,
         timestamp=time_column,
@@ -245,6 +236,24 @@ def analyze(
         results=results_column,
         segment=segment_column,
     )
+    if log is None:
+        ab_options.check_totals_alone(
+            columns, stages=stages, judge=judge, experiment=experiment, latency_unit=latency_unit
+        )
+    given = ab_options.margins(margin_ctr, margin_conversion, margin_errors, margin_latency)
+    if margin is not None:
+        given[ab_options.metric_of(metric)] = margin
+    ramp, share = parse_stages(stages or ""), None if percent is None else ab_options.share_of(percent)
+    levels = {"alpha": alpha, "expected_speedup": expected_speedup, "users_per_day": users_per_day}
+    settings = ab_options.settings_of(given, levels, judge=judge, stages=ramp)
+    if log is None:
+        totals = [ab_options.totals_of(control, "--control"), ab_options.totals_of(treatment, "--treatment")]
+        shares = None if share is None else (1 - share, share)
+        result = analyze_counts(*totals, metric=ab_options.metric_of(metric), settings=settings, shares=shares)
+        _finish(Workspace.open(workspace), result, storage.Origin(), json_file)
+        return
+    from engine.experiment.logs import read_log
+
     store = Workspace.open(workspace)
     events = read_log(
         log,

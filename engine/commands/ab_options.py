@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from engine.experiment.event_files import EventFormat
     from engine.experiment.faults import Fault
+    from engine.experiment.log_columns import LogColumns
     from engine.experiment.planning import PowerPlan
     from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
 
@@ -41,18 +42,20 @@ def margins(
 
 def settings_of(
     given: Mapping[str, float],
+    levels: Mapping[str, float | None],
     *,
-    alpha: float,
     judge: str | None,
     stages: tuple[Stage, ...],
-    users_per_day: float | None,
 ) -> AnalysisSettings:
-    """Return the settings of an analysis; margins that are not `given` keep their defaults. Raises ParameterError."""
+    """Return the settings of an analysis, `levels` by name; margins that are not `given` keep their defaults.
+
+    Raises ParameterError.
+    """
     defaults = AnalysisSettings()
     # A margin that somebody states is meant as stated: the absolute part of the default is not added to it.
-    chosen: dict[str, Any] = {name: Margin(relative=value) for name, value in given.items()}
+    chosen: dict[str, Any] = {**levels, **{name: Margin(relative=value) for name, value in given.items()}}
     judged = defaults.judged if judge is None else tuple(part.strip() for part in judge.split(","))
-    return replace(defaults, alpha=alpha, judged=judged, stages=stages, users_per_day=users_per_day, **chosen)
+    return replace(defaults, judged=judged, stages=stages, **chosen)
 
 
 def share_of(percent: float) -> float:
@@ -75,6 +78,16 @@ def totals_of(text: str | None, option: str) -> tuple[int, int]:
         raise ParameterError(
             f"without a log {option} takes totals, events/queries", found=text or "nothing", hint="As 1200/10000"
         ) from None
+
+
+def check_totals_alone(columns: LogColumns, **options: str | None) -> None:
+    """Raise ParameterError for the first option that only a log could answer, of its columns or of `options`."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    given += [f"{column} as {role}" for role, column in columns.named().items()]
+    if given:
+        raise ParameterError(
+            "totals have no users, days or columns", found=given[0], hint="Name the log to read, or leave that out"
+        )
 
 
 def units_of(latency_unit: str | None) -> LogUnits:

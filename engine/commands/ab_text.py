@@ -25,7 +25,8 @@ def print_analysis(analysis: Analysis, *, run_id: str | None) -> None:
         typer.echo(printable(sentence, longest=_LONGEST))
     typer.echo("")
     for gate in analysis.gates:
-        typer.echo(f"{'passed' if gate.is_passed else 'FAILED':>6}  {printable(gate.sentence, longest=_LONGEST)}")
+        state = "FAILED" if not gate.is_passed else "passed" if gate.is_checked else "no data"
+        typer.echo(f"{state:>7}  {printable(gate.sentence, longest=_LONGEST)}")
     if analysis.metrics or analysis.latencies:
         _print_tables(analysis)
     typer.echo("")

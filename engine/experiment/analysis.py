@@ -175,7 +175,7 @@ def _read(case: _Case, *, progress: Progress, cancelled: Cancelled) -> Analysis:
     progress(0.6, "checking the split")
     gates = check_gates(stages, arms=case.arms, shares=case.shares, settings=settings, knows_users=events is not None)
     is_readable = all(gate.is_passed for gate in gates)
-    inflation = _inflation(case)
+    inflation = _inflation(case) if is_readable else {}
     users_per_day = settings.users_per_day or (_users_per_day(stages) if case.dates else None)
     progress(0.65, "comparing the arms")
     daily = by_day(stages, dates=case.dates, settings=settings, inflation=inflation, with_metrics=is_readable)
@@ -202,7 +202,9 @@ def _read(case: _Case, *, progress: Progress, cancelled: Cancelled) -> Analysis:
         daily=daily,
         segments=found.segments,
         stratified=found.stratified,
-        detected_stages=detected_stages(new_users, threshold=settings.srm_threshold) if not settings.stages else (),
+        detected_stages=()
+        if settings.stages or not case.dates
+        else detected_stages(new_users, threshold=settings.srm_threshold),
         peeking=_peeking(len(case.dates) or 1, settings),
         settings=settings,
         labels=() if events is None else events.labels,

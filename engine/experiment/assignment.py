@@ -197,7 +197,8 @@ def text_parts(texts: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int64 if pa.types.is_large_string(texts.type) else np.int32)
     all_bytes = np.frombuffer(b"\0" if data is None or data.size == 0 else data, np.uint8)
-    # One type of offsets, because numba compiles the kernel once for each.
+    all_bytes.flags.writeable = False
+    # One type of bytes and of offsets, because numba compiles the kernels once for each.
     return all_bytes, ends[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
 
 

@@ -46,6 +46,12 @@ def check_power(power: float) -> None:
         raise ParameterError("the power must be above 0 and below 1", found=power, hint="80 % power is 0.8")
 
 
+def check_users_per_day(users: float | None) -> None:
+    """Raise `ParameterError` unless the stated traffic is above 0 and finite, or None: not stated."""
+    if users is not None and not 0 < users < math.inf:
+        raise ParameterError("the users a day must be above 0 and finite", found=users)
+
+
 def check_direction(direction: str) -> None:
     """Raise `ParameterError` unless `direction` is one of `Direction`."""
     if direction not in get_args(Direction):

@@ -31,8 +31,9 @@ SHARES = (0.5, 0.95, 0.99)
 class ClusteredPercentile:
     """A percentile of `n` rows of `n_users` users with its interval, in the unit of the values.
 
-    `design_effect` is how many times the variance exceeds that of independent rows, at least 1; `n_effective` =
-    n / design effect. `low` and `high` are None where that is too few for a two-sided interval; `reason` then says so.
+    `n_even_users` is how many users with equally many rows each would tell as much, (Σx)² / Σx². `design_effect` is how
+    many times the variance exceeds that of independent rows, at least 1; `n_effective` = n / design effect.
+    `low` and `high` are None where that is too few for a two-sided interval; `reason` then says so.
     `value` is None, too, where there is no row at all.
     """
 
@@ -42,6 +43,7 @@ class ClusteredPercentile:
     high: float | None
     n: int
     n_users: int
+    n_even_users: float
     n_effective: float
     design_effect: float
     confidence: float
@@ -111,7 +113,8 @@ def clustered_percentiles(
     estimates = [percentile_ranks(n, share, confidence=confidence).rank for share in shares]
     ascending.partition([rank - 1 for rank in estimates])
     levels = ascending[[rank - 1 for rank in estimates]]
-    effects, n_seen = _design_effects(values, user, levels, n_users=n_users)
+    effects, rows_of_user = _design_effects(values, user, levels, n_users=n_users)
+    n_seen = len(rows_of_user)
     ranks = [_clustered_ranks(n, effect, share, confidence) for effect, share in zip(effects, shares, strict=True)]
     bounds = sorted({rank - 1 for found in ranks for rank in (found.low, found.high) if rank is not None})
     if bounds:
@@ -124,6 +127,7 @@ def clustered_percentiles(
             high=None if found.high is None or n_seen < 2 else float(ascending[found.high - 1]),
             n=n,
             n_users=n_seen,
+            n_even_users=float(n**2 / (rows_of_user @ rows_of_user)),
             n_effective=n / effect if n_seen > 1 else 1.0,
             design_effect=effect if n_seen > 1 else float(n),
             confidence=confidence,
@@ -230,27 +234,27 @@ def _check_rows(
 
 def _design_effects(
     values: npt.NDArray[np.floating], user: npt.NDArray[np.integer], levels: npt.NDArray[np.floating], *, n_users: int
-) -> tuple[list[float], int]:
-    """Return the design effect of "above the level" for each level, and how many users have rows."""
+) -> tuple[list[float], npt.NDArray[np.float64]]:
+    """Return the design effect of "above the level" for each level, and the rows of every user who has any."""
     from engine.experiment.user_kernels import count_above
 
     above, rows = np.zeros((n_users, len(levels)), dtype=np.int32), np.zeros(n_users, dtype=np.int32)
     count_above(values, user, levels, above, rows)
     seen = rows > 0
-    above, rows, n_seen = above[seen], rows[seen], int(np.count_nonzero(seen))
-    n = int(rows.sum(dtype=np.int64))
+    above, rows_of_user, n_seen = above[seen], rows[seen].astype(np.float64), int(np.count_nonzero(seen))
+    n = float(rows_of_user.sum())
     effects = []
     for column in range(len(levels)):
         share = float(above[:, column].sum(dtype=np.int64)) / n
         if n_seen < 2 or share in {0, 1}:
             # No row is above (the largest value is tied): no spread to cluster, so a user counts as one observation.
-            effects.append(float(np.sum(rows.astype(np.float64) ** 2)) / n)
+            effects.append(float(rows_of_user @ rows_of_user) / n)
             continue
-        residuals = above[:, column] - share * rows
+        residuals = above[:, column] - share * rows_of_user
         variance = float(residuals @ residuals) * n_seen / (n_seen - 1) / n**2
         # Over n - 1 as well, so that users of one row each have a design effect of exactly 1.
         effects.append(max(1.0, variance * (n - 1) / (share * (1 - share))))
-    return effects, n_seen
+    return effects, rows_of_user
 
 
 def _clustered_ranks(n: int, effect: float, share: float, confidence: float) -> PercentileRanks:
@@ -281,6 +285,7 @@ def _empty(share: float, confidence: float) -> ClusteredPercentile:
         high=None,
         n=0,
         n_users=0,
+        n_even_users=0.0,
         n_effective=0.0,
         design_effect=1.0,
         confidence=confidence,

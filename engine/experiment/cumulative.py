@@ -43,8 +43,9 @@ def by_day(
     for all.
     """
     sums = by_stage_and_day(stages, len(dates))
-    daily = np.concatenate([stage.daily for stage in stages])
-    new_users = np.concatenate([stage.new_users for stage in stages])
+    # Plain totals have sums and no days.
+    daily = np.concatenate([stage.daily for stage in stages])[: len(dates)]
+    new_users = np.concatenate([stage.new_users for stage in stages])[: len(dates)]
     metrics = stages[0].metrics if with_metrics else ()
     return Daily(
         dates=tuple(dates),

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 MOST_ARMS = 2
 """An experiment compares one treatment with one control."""
 
-_EXAMPLES = 5
-
 
 @dataclass(frozen=True, kw_only=True)
 class SkippedRows:
@@ -126,38 +124,3 @@ class Events:
     def date_of(self, day: int) -> str:
         """Return the ISO date of `day`."""
         return (date.fromisoformat(self.first_day) + timedelta(days=int(day))).isoformat()
-
-    def seen_in(self) -> npt.NDArray[np.bool_]:
-        """Return which users were seen in which arm, (arms, U): the counts that the split of users is checked on."""
-        seen = np.zeros((len(self.arms), self.n_users), np.bool_)
-        for part in (self, self.exposures):
-            if part is not None:
-                for arm in range(len(self.arms)):
-                    _mark(seen[arm], part.user, part.arm, arm)
-        return seen
-
-
-def _mark(seen: npt.NDArray[np.bool_], user: npt.NDArray[np.int32], arm: npt.NDArray[np.uint8], wanted: int) -> None:
-    block = 1 << 22  # bounds what the comparison and the selection take beside tens of millions of rows
-    for start in range(0, len(user), block):
-        rows = slice(start, start + block)
-        seen[user[rows][arm[rows] == wanted]] = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class MultiExposure:
-    """Users who were seen in more than one arm: how many, their `share` of all users, and some of their ids."""
-
-    n_users: int
-    share: float
-    examples: tuple[str, ...]
-
-
-def multi_exposed(events: Events) -> MultiExposure:
-    """Find the users of `events` who saw both arms, which a working assignment never lets happen."""
-    both = np.flatnonzero(events.seen_in().all(axis=0))
-    return MultiExposure(
-        n_users=len(both),
-        share=len(both) / events.n_users if events.n_users else 0.0,
-        examples=tuple(str(events.user_ids[int(row)].as_py()) for row in both[:_EXAMPLES]),
-    )

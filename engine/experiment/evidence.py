@@ -41,6 +41,16 @@ class ArmCounts:
     n_users: int
     crowding: float
 
+    @property
+    def n_even_users(self) -> float:
+        """How many users with equally many queries each would tell as much.
+
+        (Σx)² / Σx², the effective sample size of Kish 1965, "Survey Sampling", §8.2. Where these are few, as with a bot
+        that sends half of an arm's queries, the normal approximation fails: at 20 to 29 of them identical arms of 1,000
+        users with activity 1 / rank are called different 8 % of the time instead of 5 %, at 6 of them 19 %.
+        """
+        return min(self.n_users, self.n_queries / self.crowding)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:

@@ -55,28 +55,31 @@ def _split(
 ) -> Gate:
     intended = _intended(stages, shares, settings)
     tested = [(stage, one) for stage, one in zip(stages, intended, strict=True) if one and stage.seen_users.sum()]
-    strangers = [one for stage, one in tested if _is_alien(stage.seen_users, one)]
+    if any(_is_alien(stage.seen_users, one) for stage, one in tested):
+        return _srm_gate(0.0, settings, False, "There are users in an arm that should have none.")
     checks = [(check_srm(stage.seen_users.tolist(), one), stage) for stage, one in tested if 0 < one[1] < 1]
-    if not checks and not strangers:
-        why = "one arm was meant to have every user" if tested else "its intended shares are not known"
-        return _srm_gate(None, settings, True, f"The split was not checked: {why}.")
+    if not checks:
+        return _srm_gate(None, settings, True, f"The split was not checked: {_unchecked(intended, tested)}.")
+    enough = [found for found in checks if found[0].is_enough_data]
     # The worst of several stages is corrected for their number (Bonferroni).
-    worst, stage = min(checks, key=lambda found: found[0].p_value, default=(None, None))
-    p_value = 0.0 if strangers or worst is None else min(1.0, worst.p_value * len(checks))
-    if worst is None or stage is None or strangers:
-        return _srm_gate(p_value, settings, False, "There are users in an arm that should have none.")
+    worst, stage = min(enough or checks, key=lambda found: found[0].p_value)
+    p_value = min(1.0, worst.p_value * len(enough))
     where = f" from day {stage.first_day} on" if len(stages) > 1 else ""
-    share = worst.expected[1] / sum(worst.expected)
     counts = f"{plural(worst.counts[0], 'user')} in {arms[0]} and {worst.counts[1]:,} in {arms[1]}{where}"
-    found = f"{counts}, {percent(worst.counts[1] / sum(worst.counts))} in {arms[1]}"
-    if not worst.is_enough_data:
-        return _srm_gate(p_value, settings, True, f"Too few users to check the split: {counts}.")
+    if not enough:
+        return _srm_gate(None, settings, True, f"Too few users to check the split: {counts}.")
+    seen, share = (percent(of_arms[1] / sum(of_arms)) for of_arms in (worst.counts, worst.expected))
+    found = f"{counts}, {seen} in {arms[1]} where {share} was intended"
     if p_value < settings.srm_threshold:
-        text = f"The split is broken: {found} where {percent(share)} was intended ({p_text(p_value)})."
-        return _srm_gate(p_value, settings, False, text)
-    return _srm_gate(
-        p_value, settings, True, f"The split is as intended: {found}, {percent(share)} intended ({p_text(p_value)})."
-    )
+        return _srm_gate(p_value, settings, False, f"The split is broken: {found} ({p_text(p_value)}).")
+    limit = f"{p_text(p_value)}, broken below {settings.srm_threshold:g}"
+    return _srm_gate(p_value, settings, True, f"The split fits: {found} ({limit}).")
+
+
+def _unchecked(intended: Sequence[tuple[float, float] | None], tested: Sequence[object]) -> str:
+    if tested:
+        return "one arm was meant to have every user"
+    return "no user saw one arm only" if any(intended) else "its intended shares are not known"
 
 
 def _intended(

@@ -15,6 +15,7 @@ from engine.experiment.proportions import compare_proportions, non_inferiority_r
 from engine.experiment.results import ArmValue, ClassicTest, Estimate, MetricResult, judged_of
 from engine.experiment.sequential import sequential_half_width
 from engine.experiment.settings import MIN_USERS, is_loss_up, metric_name
+from engine.experiment.wording import crowd_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,8 @@ def judge_metric(evidence: Evidence, settings: AnalysisSettings) -> MetricResult
     users = evidence.control.n_users + evidence.treatment.n_users
     margin, design_effect = settings.margin(metric), evidence.design_effect
     verdict = verdict_of(evidence, reading, settings)
+    fewest = min(evidence.control, evidence.treatment, key=lambda arm: arm.n_even_users)
+    reason = crowd_text(fewest.n_users, fewest.n_even_users)
     return MetricResult(
         key=metric,
         name=metric_name(metric),
@@ -61,17 +64,19 @@ def judge_metric(evidence: Evidence, settings: AnalysisSettings) -> MetricResult
         design_effect=design_effect,
         is_exact=evidence.is_exact,
         verdict=verdict,
-        further_users=_further(evidence, reading, settings) if verdict == "undecided" else None,
+        # Whoever sends too many of the queries does not send fewer because others come.
+        further_users=None if reason or verdict != "undecided" else _further(evidence, reading, settings),
         further_days=None,
         is_judged=metric in settings.judged,
         sentence="",
         classic=classic_test(evidence, settings),
+        reason=reason,
     )
 
 
 def verdict_of(evidence: Evidence, reading: Reading, settings: AnalysisSettings) -> Verdict:
     """Return the verdict on one metric looked at alone."""
-    if min(evidence.control.n_users, evidence.treatment.n_users) < MIN_USERS:
+    if min(evidence.control.n_even_users, evidence.treatment.n_even_users) < MIN_USERS:
         return "undecided"
     if reading.harm_p is not None and reading.harm_p < (1 - settings.confidence) / 2:
         return "harmful"
@@ -93,7 +98,7 @@ def adjusted(
                 one,
                 harm_holm_p=harm.get(one.key),
                 change_holm_p=change.get(one.key),
-                is_real=change.get(one.key, 1.0) < 1 - settings.confidence,
+                is_real=change.get(one.key, 1.0) < 1 - settings.confidence and _has_enough_users(one),
             )
             for one in metrics
         ),
@@ -163,6 +168,10 @@ def _further(evidence: Evidence, reading: Reading, settings: AnalysisSettings) -
     broken = [further_users(distance, se, users, alpha=level) for distance, se in known]
     numbers = [number for number in broken if number is not None]
     return max(*numbers, missing) if numbers and len(numbers) == len(broken) else None
+
+
+def _has_enough_users(result: MetricResult) -> bool:
+    return result.reason is None and min(result.control.n_users, result.treatment.n_users) >= MIN_USERS
 
 
 def _further_without_events(reading: Reading, users: int, missing: int, settings: AnalysisSettings) -> int | None:

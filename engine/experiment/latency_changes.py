@@ -18,6 +18,7 @@ from engine.experiment.power import further_users
 from engine.experiment.results import Estimate, LatencyResult
 from engine.experiment.settings import MIN_USERS
 from engine.experiment.user_sums import QUERIES
+from engine.experiment.wording import crowd_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,9 @@ def _judged(control: ClusteredPercentile, treatment: ClusteredPercentile, settin
     speedup = None
     if control.value is not None and treatment.value is not None and treatment.value > 0:
         speedup = control.value / treatment.value
-    verdict = _verdict(tested, min(control.n_users, treatment.n_users), settings)
+    fewest = min(control, treatment, key=lambda arm: arm.n_even_users)
+    verdict = _verdict(tested, fewest.n_even_users, settings)
+    reason = change.reason or crowd_text(fewest.n_users, fewest.n_even_users)
     return LatencyResult(
         key=key,
         share=control.share,
@@ -90,9 +93,9 @@ def _judged(control: ClusteredPercentile, treatment: ClusteredPercentile, settin
         harm_holm_p=None,
         verdict=verdict,
         is_judged=key in settings.judged,
-        reason=change.reason,
+        reason=reason,
         sentence="",
-        further_users=_further(tested, control, treatment, settings) if verdict == "undecided" else None,
+        further_users=None if reason or verdict != "undecided" else _further(tested, control, treatment, settings),
     )
 
 
@@ -110,7 +113,7 @@ def _further(
     return None if found is None else max(found, missing)
 
 
-def _verdict(tested: PercentileNonInferiority, n_users: int, settings: AnalysisSettings) -> Verdict:
+def _verdict(tested: PercentileNonInferiority, n_users: float, settings: AnalysisSettings) -> Verdict:
     if tested.p_value is None or tested.p_harmful is None or n_users < MIN_USERS:
         return "undecided"
     if tested.p_harmful < (1 - settings.confidence) / 2:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from engine.experiment.log_columns import LogCandidates, LogColumns, LogUnits
+    from engine.experiment.log_tables import LogTable
     from engine.progress import Cancelled, Progress
 
 MOST_UNREADABLE = 0.01
@@ -47,6 +48,19 @@ def log_columns(
         When it is no log that can be read, or has no column that was chosen.
     """
     return find_columns(open_log(_source_of(source, name, below)).names, chosen)
+
+
+def check_choices(
+    source: Path | BinaryIO, *, columns: LogColumns, units: LogUnits | None = None, below: Path | None = None
+) -> None:
+    """Raise what `read_log` would before it reads a row: for a column that is missing or unclear, or an unknown unit.
+
+    Raises
+    ------
+    FormatError, ParameterError, PathError
+        As `read_log`.
+    """
+    _settled(open_log(_source_of(source, None, below)), columns, units)
 
 
 def read_log(
@@ -87,8 +101,7 @@ def read_log(
     if not 0 < treatment_share < 1:
         raise ParameterError("the intended share of the treatment must be between 0 and 1", found=treatment_share)
     table = open_log(_source_of(source, name, below))
-    settled = settled_columns(table.source.name, find_columns(table.names, columns))
-    per_ms = ms_per_unit(table.source.name, settled, units)
+    settled, per_ms = _settled(table, columns, units)
     with ThreadPoolExecutor(1) as pool:
         rows = LogRows(name=table.source.name, columns=settled, per_ms=per_ms, experiment=experiment_id, pool=pool)
         for batch in table.batches(list(settled.named().values())):
@@ -102,6 +115,12 @@ def read_log(
         events = _events(rows, arms, treatment_share, experiment_id)
         progress(1.0, "Done")
     return events
+
+
+def _settled(table: LogTable, columns: LogColumns | None, units: LogUnits | None) -> tuple[LogColumns, float]:
+    """Return the columns to read and how many ms the unit of the latency is."""
+    settled = settled_columns(table.source.name, find_columns(table.names, columns))
+    return settled, ms_per_unit(table.source.name, settled, units)
 
 
 def _source_of(source: Path | BinaryIO, name: str | None, below: Path | None) -> Source:

@@ -76,7 +76,8 @@ def hash_texts(before: Array, joined: Array, data: Array, offsets: Array, hashes
     for i in range(hashes.shape[0]):
         longest = max(longest, offsets[i + 1] - offsets[i])
     text = np.empty(before.shape[0] + _LONGEST_HEADER + joined.shape[0] + longest, np.uint8)
-    text[: before.shape[0]] = before
+    for i in range(before.shape[0]):  # a slice would take numba two seconds more to compile
+        text[_u(i)] = before[_u(i)]
     for i in range(hashes.shape[0]):
         first, length = np.int64(offsets[i]), np.int64(offsets[i + 1] - offsets[i])
         place = _write_header(np.int64(joined.shape[0]) + length, text, np.int64(before.shape[0]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from engine.errors import printable
 from engine.experiment.settings import LATENCY, METRICS, metric_name
 from engine.experiment.user_sums import MAX_SEGMENTS, QUERIES, SQUARES, metrics_of
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _HEAVY = 0.3  # of an arm's sum of squares: from here on one user decides how wide the intervals are
 _FAR_ABOVE = 20  # times the mean
+_EXAMPLES = 3
 
 
 def assumptions_of(events: Events | None, settings: AnalysisSettings) -> tuple[str, ...]:
@@ -54,6 +57,7 @@ def warnings_of(
     return (
         *events.warnings,
         *_absent(events, settings),
+        *_crossing_users(events, stages),
         *_heavy_users(events, stages, arms),
         *_beyond_segments(events),
         *_ramp(stages, events),
@@ -66,6 +70,15 @@ def _absent(events: Events, settings: AnalysisSettings) -> list[str]:
     if not absent:
         return []
     return [f"{as_start(listed(absent))} {'is' if len(absent) == 1 else 'are'} not in the events and not judged."]
+
+
+def _crossing_users(events: Events, stages: Sequence[UserSums]) -> list[str]:
+    """Name some of the users of both arms, to look their exposures up."""
+    crossing = np.unique(np.concatenate([np.flatnonzero(stage.both_arms) for stage in stages]))[:_EXAMPLES]
+    if not len(crossing):
+        return []
+    names = listed([f"“{printable(events.user_ids[int(user)], longest=40)}”" for user in crossing])
+    return [f"Users of both arms are, for example, {names}."]
 
 
 def _heavy_users(events: Events, stages: Sequence[UserSums], arms: Sequence[str]) -> list[str]:

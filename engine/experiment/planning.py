@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from engine.errors import ParameterError
-from engine.experiment.checks import finite
+from engine.experiment.checks import check_users_per_day, finite
 from engine.experiment.power import (
     days_needed,
     minimum_detectable_change,
@@ -67,6 +67,7 @@ class PlanSettings:
             )
         if not 0 < self.treatment_share < 1:
             raise ParameterError("the share of the treatment must be between 0 and 1", found=self.treatment_share)
+        check_users_per_day(self.users_per_day)
         if self.effect is not None and self.true_change:
             raise ParameterError(
                 "what is thought to be there belongs to a margin", found=self.true_change, hint="Give it as the effect"

@@ -51,7 +51,7 @@ class Gate:
     """A check that must pass before any metric may be read: ``srm``, ``multi_exposure`` or ``steady_split``.
 
     `value` is the p-value (``srm``, ``steady_split``) or the share of users (``multi_exposure``) that is compared with
-    `threshold`; None where nothing could be compared.
+    `threshold`; None where nothing could be compared: such a gate stops nothing, and is not said to have passed.
     """
 
     key: str
@@ -60,6 +60,11 @@ class Gate:
     value: float | None
     threshold: float
     sentence: str
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether there was anything to compare."""
+        return self.value is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +108,14 @@ class MetricResult:
     metric is safe when it lies within `margin`. `noninferiority_p` tests "the loss is the margin or more" (small:
     safe), `harm_p` "the loss is within the margin" (small: harmful), adjusted over what is judged in `harm_holm_p`.
     `change_p` is two-sided against no change at all, `change_holm_p` Holm-adjusted over the judged metrics; `is_real`
-    when the adjusted one is below 1 - confidence, so never for a metric that is not judged. `anytime` and
+    when the adjusted one is below 1 - confidence, so never for a metric that is not judged, nor where an arm's users
+    are too few to settle anything. `anytime` and
     `anytime_difference` stay valid however often one looks. `design_effect` is the variance by user over the variance
     by query. `is_exact` says that the counts are too small for the delta method, so that exact-style (Wilson and score)
     bounds on a reduced number of queries stand in for it.
     `further_users` (both arms together) would settle an undecided verdict if nothing but the interval changed; None
-    when it is settled or no number would. `is_judged` says whether the overall verdict counts it.
+    when it is settled or no number would. `reason` says why users who are many settle nothing: a few of them send too
+    many of the queries. `is_judged` says whether the overall verdict counts it.
     """
 
     key: Metric
@@ -136,13 +143,15 @@ class MetricResult:
     is_judged: bool
     sentence: str
     classic: ClassicTest
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyResult:
     """A latency percentile (`key` p50, p95 or p99) in milliseconds, its intervals clustered by user.
 
-    `relative` is treatment / control - 1, `speedup` control / treatment. `reason` says why there is no interval.
+    `relative` is treatment / control - 1, `speedup` control / treatment. `reason` says why there is no interval, or why
+    the one there is settles nothing.
     """
 
     key: str

@@ -17,7 +17,7 @@ from engine.experiment.sentences import stratified_sentence
 from engine.experiment.settings import metric_name
 from engine.experiment.srm import MIN_EXPECTED, homogeneity
 from engine.experiment.stages import MIN_STAGE_DIFFERENCE, averaged, by_stage
-from engine.experiment.stratified import compare_strata
+from engine.experiment.stratified import common_odds_ratio
 from engine.experiment.user_sums import FIRST_METRIC, PER_METRIC, QUERIES, USERS
 
 if TYPE_CHECKING:
@@ -131,10 +131,7 @@ def _stratified(
 ) -> Stratified:
     events, queries = sums[..., FIRST_METRIC + PER_METRIC * place], sums[..., QUERIES]
     pooled = _pooled(events.sum(axis=0), queries.sum(axis=0), settings)
-    odds = Estimate(value=None, low=None, high=None)
-    if (queries.min(axis=1) > 0).any():
-        found = compare_strata(events[:, 0], queries[:, 0], events[:, 1], queries[:, 1], confidence=settings.confidence)
-        odds = Estimate(value=found.odds_ratio.value, low=found.odds_ratio.low, high=found.odds_ratio.high)
+    counts = (events[:, 0], queries[:, 0], events[:, 1], queries[:, 1])
     within = compare_ratios(ratios.control, ratios.treatment, confidence=settings.confidence)
     result = Stratified(
         metric=metric,
@@ -146,7 +143,7 @@ def _stratified(
             low=finite(at_least_nothing(within.relative_low)),
             high=finite(within.relative_high),
         ),
-        odds_ratio=odds,
+        odds_ratio=common_odds_ratio(*counts, confidence=settings.confidence),
         is_reversed=False,
         sentence="",
     )

@@ -78,6 +78,9 @@ def _undecided(judged: Sequence[MetricResult | LatencyResult]) -> str:
 def _needed(open_ones: Sequence[MetricResult | LatencyResult]) -> str:
     needed = [one.further_users for one in open_ones if one.further_users is not None]
     days = [one.further_days for one in open_ones if one.further_days is not None]
+    crowd = next((one.reason for one in open_ones if one.reason and one.relative.low is not None), None)
+    if crowd:
+        return f" {as_start(crowd)}."
     if not needed or len(needed) < len(open_ones):
         return ""
     if any(_is_few(one) for one in open_ones):
@@ -107,6 +110,8 @@ def metric_sentence(result: MetricResult, settings: AnalysisSettings) -> str:
     if _is_few(result):
         few = plural(min(result.control.n_users, result.treatment.n_users), "user")
         return f"{start} {found}; {few} in an arm cannot settle anything, {MIN_USERS} or more could."
+    if result.reason:
+        return f"{start} {found}; {result.reason}."
     return f"{start} {found}; a {word} of {allowed} is neither ruled out nor shown.{_further(result)}"
 
 
@@ -186,9 +191,10 @@ def classic_sentence(
     else:
         sentence = f"{start} no significant difference, which does not mean safe."
     if test.is_too_optimistic and design_effect is not None:
+        larger = f"{design_effect:.1f}" if design_effect < 100 else f"{design_effect:,.0f}"
         sentence += (
             f" It takes every query for a user of its own and is too sure of itself: by user the variance is "
-            f"{design_effect:.1f} times as large."
+            f"{larger} times as large."
         )
     return sentence
 
@@ -208,9 +214,9 @@ def latency_sentence(result: LatencyResult, settings: AnalysisSettings) -> str:
     tail = {
         "safe": f"a rise of more than {allowed} is ruled out{_at_level(result, settings)}",
         "harmful": f"that is more than the margin of {allowed}",
-        "undecided": f"a rise of {allowed} is neither ruled out nor shown",
+        "undecided": result.reason or f"a rise of {allowed} is neither ruled out nor shown",
     }[result.verdict]
-    further = _further(result) if result.verdict == "undecided" else ""
+    further = _further(result) if result.verdict == "undecided" and not result.reason else ""
     return f"{found}; {tail}.{further}{_hoped(result, settings)}"
 
 

@@ -53,16 +53,13 @@ def rho(alpha: float = 0.05, n_star: float = TUNED_FOR) -> float:
     return math.sqrt((spent + math.log(spent + 1)) / n_star)
 
 
-def sequential_half_width(
-    se: Any, n: Any, *, alpha: float = 0.05, n_star: float = TUNED_FOR, one_sided: bool = False
-) -> Floats:
+def sequential_half_width(se: Any, n: Any, *, alpha: float = 0.05, n_star: float = TUNED_FOR) -> Floats:
     """Return the half-width of the interval that holds at every look at once, for standard errors `se` at `n` users.
 
     `se` is of the estimate now, `n` the independent units behind it (users of both arms together); arrays broadcast, so
     a cumulative series is one call. With σ = se·√n the half-width is σ·√(2·(nρ² + 1) / (n²ρ²) · ln(√(nρ² + 1) / α));
-    Waudby-Smith et al. 2021, theorem 2.2, as GrowthBook applies it to lifts. `one_sided` gives the distance of a single
-    bound: ρ of 2α, and ln(1 + √(nρ² + 1) / (2α)). It rests on a central limit theorem: not for a first few dozen users.
-    Inf at no user.
+    Waudby-Smith et al. 2021, theorem 2.2, as GrowthBook applies it to lifts. It rests on a central limit theorem: not
+    for a first few dozen users. Inf at no user.
 
     Raises
     ------
@@ -70,24 +67,10 @@ def sequential_half_width(
         When `alpha` is not between 0 and 0.5, or `n` is negative or not finite.
     """
     users = check_counts("the number of users", n)
-    tuned = users * _tuning(alpha, n_star, one_sided=one_sided) ** 2
-    grown = np.sqrt(tuned + 1)
-    log = np.log1p(grown / (2 * alpha)) if one_sided else np.log(grown / alpha)
-    factor = np.sqrt(2 * ratio(tuned + 1, tuned) * log)
+    tuned = users * rho(alpha, n_star) ** 2
+    factor = np.sqrt(2 * ratio(tuned + 1, tuned) * np.log(np.sqrt(tuned + 1) / alpha))
     half_width: Floats = np.asarray(se, dtype=np.float64) * np.where(users > 0, factor, np.inf)
     return half_width
-
-
-def sequential_p_value(z: Any, n: Any, *, alpha: float = 0.05, n_star: float = TUNED_FOR) -> Floats:
-    """Return the anytime-valid two-sided p-value of a standardised estimate `z` at `n` users.
-
-    The smallest level at which the interval of `sequential_half_width`, its tuning held, leaves out 0:
-    min(1, √(nρ² + 1)·exp(-z²/2 · nρ² / (nρ² + 1))). So it is below `alpha` exactly when that interval is off 0.
-    """
-    tuned = check_counts("the number of users", n) * _tuning(alpha, n_star, one_sided=False) ** 2
-    exponent = -0.5 * np.asarray(z, dtype=np.float64) ** 2 * tuned / (tuned + 1)
-    p_value: Floats = np.minimum(1.0, np.sqrt(tuned + 1) * np.exp(exponent))
-    return p_value
 
 
 def peeking_false_positive_rate(looks: int, *, alpha: float = 0.05) -> float:
@@ -192,8 +175,8 @@ class _Walk:
 
 @lru_cache(maxsize=128)
 def _peeking(looks: int, alpha: float) -> float:
-    bound, walk = quantile_of(1 - alpha / 2), _Walk()
-    return min(1.0, sum(walk.step(bound, float(look)) for look in range(1, looks + 1)))
+    bound = quantile_of(1 - alpha / 2)
+    return min(1.0, float(crossing_probabilities([bound] * looks, range(1, looks + 1)).sum()))
 
 
 @lru_cache(maxsize=256)
@@ -214,11 +197,6 @@ def _spent(share: float, alpha: float, family: str, exponent: float) -> float:
     if family == "pocock":
         return alpha * math.log1p((math.e - 1) * share)
     raise ParameterError("the spending family must be 'power', 'obrien-fleming' or 'pocock'", found=family)
-
-
-def _tuning(alpha: float, n_star: float, *, one_sided: bool) -> float:
-    check_alpha(alpha)
-    return rho(2 * alpha if one_sided and alpha < 0.25 else alpha, n_star)
 
 
 def _check_looks(looks: int) -> None:

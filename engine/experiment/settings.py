@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from engine.errors import ParameterError
-from engine.experiment.checks import check_alpha, check_confidence, check_power
+from engine.experiment.checks import check_alpha, check_confidence, check_power, check_users_per_day
 
 Metric = Literal["ctr", "conversion", "error_rate", "no_results"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -21,7 +21,7 @@ JUDGED: tuple[str, ...] = ("ctr", "conversion", "error_rate", LATENCY)
 """What the overall verdict counts by default, where the events hold it."""
 
 MIN_USERS = 30
-"""With fewer users in an arm nothing is called safe or harmful."""
+"""With fewer users in an arm, or queries worth those of fewer, nothing is called safe or harmful."""
 
 _STAGE = re.compile(r"(?P<day>\d{1,4})\s*:\s*(?P<percent>\d{1,3}(\.\d{1,6})?)\s*%?")
 _NAMES = {"ctr": "CTR", "conversion": "conversion", "error_rate": "error rate", "no_results": "no-result rate"}
@@ -97,8 +97,7 @@ class AnalysisSettings:
             raise ParameterError("N* must be a whole number of users, at least 1", found=self.sequential_n)
         if not (math.isfinite(self.expected_speedup) and self.expected_speedup > 0):
             raise ParameterError("the expected speed-up must be above 0", found=self.expected_speedup)
-        if self.users_per_day is not None and not (math.isfinite(self.users_per_day) and self.users_per_day > 0):
-            raise ParameterError("the users a day must be above 0", found=self.users_per_day)
+        check_users_per_day(self.users_per_day)
         _check_stages(self.stages)
         _check_judged(self.judged)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.experiment.settings import MIN_USERS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -93,6 +95,20 @@ def margin_text(margin: Margin) -> str:
     if not margin.absolute:
         return percent(margin.relative)
     return f"{percent(margin.relative)} (or {10_000 * margin.absolute:g} in 10,000 queries, if that is more)"
+
+
+def crowd_text(n_users: int, n_even_users: float) -> str | None:
+    """Say that an arm with users enough has too many queries of a few of them, None where it has not.
+
+    >>> crowd_text(60_000, 5.04)
+    "a few users, perhaps bots, send so many of an arm's queries that it tells as much as 5 users: 30 are needed"
+    """
+    if n_users < MIN_USERS or n_even_users >= MIN_USERS:
+        return None
+    return (
+        "a few users, perhaps bots, send so many of an arm's queries that it tells as much as "
+        f"{plural(int(n_even_users), 'user')}: {MIN_USERS} are needed"
+    )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -283,6 +283,7 @@ def test_the_cumulative_plot_has_both_bands_and_the_margin(found: Analysis) -> N
     low, high = figure.layout.yaxis.range
     assert low < -0.05
     assert high < daily.anytime_high[1], "the first days do not set the scale"
+    assert figure.layout.yaxis.title.text.endswith("<br>bands reach beyond the axis")
 
 
 def test_each_day_alone_has_its_interval(found: Analysis) -> None:

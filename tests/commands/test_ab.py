@@ -50,6 +50,9 @@ def test_safe_totals_end_with_status_0_and_a_broken_split_with_3(ab):
     assert done.returncode == 3
     assert "FAILED  The split is broken" in done.stdout
     assert "classic" not in done.stdout.lower()
+    unknown = ab("analyze", "--control", "120000/1000000", "--treatment", "120000/900000").stdout
+    assert "no data  The split was not checked" in unknown
+    assert "passed" not in unknown
 
 
 def test_a_simulation_is_written_as_a_log_that_reads_the_same(ab, tmp_path):
@@ -77,6 +80,7 @@ def test_faults_ramps_and_margins_are_taken_from_the_options(ab):
     assert "Injected fault: 5 % more errors in the control, from day 1 to day 1." in burst["assumptions"]
     wide = ab("simulate", *SMALL, "--fault", "latency:2:1", "--judge", "p99", "--margin-latency", "3")
     assert wide.returncode == 0, wide.stdout
+    assert "The hoped-for gain, 2 times as fast, is not there." in slow.json["latencies"][2]["sentence"]
     ramp = ab("simulate", *SMALL, "--stages", "0:10,1:50", "--json", "-").json
     assert all(gate["is_passed"] for gate in ramp["gates"])
     assert [one["metric"] for one in ramp["stratified"]] == ["ctr", "conversion", "error_rate"]
@@ -86,6 +90,8 @@ def test_a_preset_and_a_stored_sweep_can_be_simulated(ab, tmp_path):
     """A preset gives the numbers, a sweep the lists of both arms; --dim without a sweep is refused."""
     preset = ab("simulate", "--preset", "768 of 3072", *SMALL, "--json", "-").json
     assert preset["latencies"][2]["speedup"] > 2
+    fast = ab("simulate", "--preset", "768 of 3072", *SMALL, "--expected-speedup", "4").stdout
+    assert "The hoped-for gain, 4 times as fast, is not there." in fast
     assert preset["seed"] == presets()[1].settings.seed
     with Workspace.open(tmp_path / "workspace") as workspace:
         run = save_sweep(workspace, sweep(synthetic(200, 16, n_queries=30, seed=1), (4, 16), (1, 10)))
@@ -118,6 +124,12 @@ def test_a_plan_is_printed_and_written(ab):
         (("analyze", "--control", "1/10", "--treatment", "1/2", "--margin", "0"), "margin of the CTR must be above 0"),
         (("analyze", "--control", "1/10", "--treatment", "1/2", "--alpha", "0.5"), "alpha must be above 0 and below"),
         (("analyze", "--control", "1/10", "--treatment", "1/2", "--metric", "clicks"), "a metric is one of ctr"),
+        (
+            ("analyze", "--control", "1/10", "--treatment", "1/9", "--judge", "p99"),
+            "columns; found --judge. Name",
+        ),
+        (("analyze", "--control", "1/9", "--treatment", "1/9", "--user-column", "u"), "columns; found u as user_id."),
+        (("analyze", "--control", "1/9", "--treatment", "1/9", "--expected-speedup", "0"), "speed-up must be above 0"),
         (("analyze", "nowhere.csv"), "nowhere.csv"),
         (("analyze", "a.csv", "--latency-unit", "h"), "the unit of latency is one of ms, s, us; found h"),
         (("simulate", "--fault", "latency"), "--fault takes KIND:AMOUNT"),

@@ -241,6 +241,9 @@ def test_the_numbers_every_calculator_gives_read_undecided():
     assert ctr.bound == pytest.approx(-0.101, abs=2e-3)
     assert ctr.further_users > 1_000_000
     assert found.headline == "Undecided: CTR is not settled. About 1,100,000 more users would settle it."
+    assert (found.daily.n_users.shape, found.detected_stages) == ((2, 0), ()), "totals have no days"
+    (told,) = analyze_counts((1_200, 10_000), (1_150, 10_000), settings=AnalysisSettings(users_per_day=2_000)).metrics
+    assert "About 1,100,000 more users, or about 530 more days at your traffic, would settle it" in told.sentence
     assert "no significant difference, which does not mean safe" in ctr.classic.sentence
 
 

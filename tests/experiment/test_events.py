@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from engine.errors import ParameterError
-from engine.experiment.events import Events, Exposures, multi_exposed
+from engine.experiment.analysis import analyze
+from engine.experiment.events import Events, Exposures
 
 
 def make(user, arm, day=None, **changes):
@@ -33,15 +34,15 @@ def test_days_are_found_by_their_first_rows():
     assert make([], []).day_starts().tolist() == [0]
 
 
-def test_users_of_both_arms_are_found_with_examples():
+def test_users_of_both_arms_are_found_and_named():
     """A user with rows in both arms, or with a row in one and an exposure in the other, is multi-exposed."""
     exposures = Exposures(user=np.array([2], np.int32), arm=np.array([0], np.uint8), day=np.array([0], np.int16))
     events = make([0, 0, 1, 2], [0, 1, 1, 1], exposures=exposures)
-    assert events.seen_in().tolist() == [[True, False, True], [True, True, True]]
-    found = multi_exposed(events)
-    assert (found.n_users, found.examples) == (2, ("u0", "u2"))
-    assert found.share == pytest.approx(2 / 3)
-    assert multi_exposed(make([0, 1], [0, 1])).n_users == 0
+    found = analyze(events)
+    assert found.n_multi_exposed == 2
+    assert found.gates[1].value == pytest.approx(2 / 3)
+    assert "Users of both arms are, for example, “u0” and “u2”." in found.warnings
+    assert "both arms" not in " ".join(analyze(make([0, 1], [0, 1])).warnings)
 
 
 @pytest.mark.parametrize(

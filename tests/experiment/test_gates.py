@@ -55,8 +55,20 @@ def test_an_empty_arm_breaks_the_split_and_too_few_users_do_not(gates_of):
     """1,000 users to none is broken; 3 to none is too few to say."""
     assert not gates_of((1000, 0, 0))["srm"].is_passed
     few = gates_of((3, 0, 0))["srm"]
-    assert few.is_passed
+    assert (few.is_passed, few.is_checked) == (True, False)
     assert "Too few users to check the split" in few.sentence
+    crossed = gates_of((0, 0, 4))["srm"]
+    assert (crossed.is_checked, crossed.sentence) == (False, "The split was not checked: no user saw one arm only.")
+
+
+def test_a_split_that_passes_is_not_called_right(gates_of):
+    """A p-value of .005 closes nothing and proves nothing: the sentence says what was found and where the limit is."""
+    gate = gates_of((350, 280, 0))["srm"]
+    assert gate.is_passed
+    assert gate.sentence == (
+        "The split fits: 350 users in control and 280 in treatment, 44.4 % in treatment where 50 % was intended "
+        "(p = 0.0053, broken below 0.001)."
+    )
 
 
 def test_users_of_both_arms_are_left_out_up_to_a_share(gates_of):
@@ -90,6 +102,14 @@ def test_a_planned_ramp_is_checked_stage_by_stage(gates_of):
     strangers = gates_of((800, 200, 0), (0, 50, 0), stages=(stages[0], Stage(first_day=1, treatment_share=0)))["srm"]
     assert not strangers.is_passed
     assert strangers.sentence == "There are users in an arm that should have none."
+
+
+def test_a_stage_too_small_to_check_hides_no_broken_one(gates_of):
+    """Twelve users of a stage meant to have two are too few to say anything; the next stage is broken all the same."""
+    stages = (Stage(first_day=0, treatment_share=0.01), Stage(first_day=1, treatment_share=0.5))
+    gate = gates_of((188, 12, 0), (1200, 1000, 0), stages=stages)["srm"]
+    assert not gate.is_passed
+    assert "from day 1 on" in gate.sentence
 
 
 def test_without_intended_shares_the_split_is_not_checked(events_of):

@@ -60,6 +60,20 @@ def test_few_users_settle_nothing():
     assert judge_metric(evidence(0.2, 0.2, users=MIN_USERS), SETTINGS).verdict == "safe"
 
 
+def test_a_few_users_with_too_many_queries_settle_nothing():
+    """Where one bot sends as much as all others the clearest numbers read undecided, and no more users are asked for.
+
+    50,000 queries with Σx² / Σx of 2,000 tell as much as 25 users with 2,000 queries each; 30 with 1,666 are enough.
+    """
+    found = judge_metric(evidence(0.2, 0.2, crowding=2_000), SETTINGS)
+    assert (found.verdict, found.further_users) == ("undecided", None)
+    assert "that it tells as much as 25 users: 30 are needed" in found.reason
+    assert not adjusted([replace(found, change_p=1e-9)], [], SETTINGS)[0][0].is_real
+    assert judge_metric(evidence(0.2, 0.1, crowding=2_000), SETTINGS).verdict == "undecided"
+    enough = judge_metric(evidence(0.2, 0.2, crowding=50_000 / 30), SETTINGS)
+    assert (enough.verdict, enough.reason) == ("safe", None)
+
+
 def test_a_rare_rise_is_safe_within_the_absolute_margin_and_harmful_beyond_both():
     """From 1 to 1.1 errors in 10,000 is a rise of 10 % and nothing; from 1 to 6 in 100 is beyond both margins."""
     small = judge_metric(evidence(0.0001, 0.00011, se=1e-6, queries=10**7, metric="error_rate"), SETTINGS)

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from engine.errors import AmbiguousColumnsError, CancelledError, FormatError, InputError, ParameterError, PathError
 from engine.experiment.event_files import write_events
-from engine.experiment.events import multi_exposed
 from engine.experiment.log_columns import LogColumns, LogUnits, find_columns
-from engine.experiment.logs import log_columns, read_log
+from engine.experiment.logs import check_choices, log_columns, read_log
 from engine.experiment.traffic import simulate
 from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
+from engine.experiment.user_sums import sum_by_user
 
 HEADER = "user_id,timestamp,experiment_id,variation_id,clicked,latency_ms"
 ROWS = (
@@ -112,8 +112,9 @@ def test_rows_without_a_metric_are_exposures():
     assert events.n_rows == 4
     assert events.n_users == 4
     assert events.exposures.user.shape == (2,)
-    assert events.seen_in().sum(axis=1).tolist() == [2, 3]
-    assert multi_exposed(events).examples == ("bo",)
+    users = sum_by_user(events)
+    assert users.seen_users.tolist() == [1, 2]
+    assert [events.user_ids[int(user)].as_py() for user in np.flatnonzero(users.both_arms)] == ["bo"]
     only_split = read_log(csv("a,2026-01-05,control", "b,2026-01-05,treatment", header="user,date,variant"))
     assert only_split.n_rows == 2
     assert only_split.clicked is None
@@ -224,6 +225,19 @@ def test_missing_columns_are_named_with_candidates():
     assert read_log(renamed, columns=LogColumns(user_id="usr_identifier")).n_users == 3
 
 
+def test_choices_are_checked_before_a_row_is_read():
+    """What the header alone tells is refused at once, in the words of reading; a broken row is not looked at."""
+    broken = csv("a,not a time,e1,control,1,-5")
+    check_choices(broken, columns=LogColumns())
+    for wrong in ({"clicked": "nowhere"}, {"latency_ms": "clicked", "clicked": "clicked"}):
+        told = []
+        for call in (check_choices, read_log):
+            with pytest.raises(ParameterError) as refused:
+                call(broken, columns=LogColumns(**wrong))
+            told.append(str(refused.value))
+        assert told[0] == told[1]
+
+
 def test_several_candidates_are_a_question():
     """Two columns that could hold clicks are asked about, an exact name wins, and a choice settles it."""
     names = ["uid", "ts", "variant", "click", "clicks"]
@@ -272,8 +286,8 @@ def test_the_unit_of_latency_is_asked_where_no_name_tells_it():
         b"PAR1",
         b"PAR1" + bytes(100) + b"PAR1",
         b"\x1f\x8b\x08",
-        gzip.compress(HEADER.encode())[:-12],
-        gzip.compress(csv(*ROWS).getvalue())[:60],
+        gzip.compress(HEADER.encode(), mtime=0)[:-12],
+        gzip.compress(csv(*ROWS).getvalue(), mtime=0)[:60],
     ],
 )
 def test_files_that_are_no_logs_are_refused(data):
@@ -304,7 +318,7 @@ def test_damaged_logs_are_read_or_refused(data):
 
 DAMAGED = [
     csv(*ROWS).getvalue(),
-    gzip.compress(csv(*ROWS).getvalue()),
+    gzip.compress(csv(*ROWS).getvalue(), mtime=0),
     parquet({name: [row.split(",")[at] for row in ROWS] for at, name in enumerate(HEADER.split(","))}).getvalue(),
 ]
 
@@ -372,7 +386,7 @@ def test_exposures_survive_the_file():
     write_events(events, file)
     again = read_log(io.BytesIO(file.getvalue()))
     assert again.exposures.user.shape == (1,)
-    np.testing.assert_array_equal(again.seen_in().sum(axis=1), events.seen_in().sum(axis=1))
+    assert sum_by_user(again).seen_users.tolist() == sum_by_user(events).seen_users.tolist()
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum", "\t=1", " =1", "\r1"])

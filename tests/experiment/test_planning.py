@@ -70,7 +70,8 @@ def test_errors_are_planned_upwards():
         ({"margin": 0.05, "baseline": 0.0}, "rate of control"),
         ({"margin": 0.05, "treatment_share": 1.0}, "share of the treatment"),
         ({"margin": 0.05, "design_effect": 0.0}, "design effect"),
-        ({"margin": 0.05, "users_per_day": -1.0}, "new users of a day"),
+        ({"margin": 0.05, "users_per_day": -1.0}, "users a day must be above 0"),
+        ({"margin": 0.05, "users_per_day": 0.0}, "users a day must be above 0"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(wrong, message):

@@ -14,7 +14,6 @@ from engine.experiment.sequential import (
     peeking_false_positive_rate,
     rho,
     sequential_half_width,
-    sequential_p_value,
 )
 
 
@@ -51,17 +50,6 @@ def test_half_width_is_the_formula_of_the_paper():
     n, sigma, alpha, r = 1_234, 0.7, 0.01, rho(0.01, 800)
     expected = sigma * np.sqrt(2 * (n * r**2 + 1) / (n**2 * r**2) * np.log(np.sqrt(n * r**2 + 1) / alpha))
     assert sequential_half_width(sigma / np.sqrt(n), n, alpha=alpha, n_star=800) == pytest.approx(expected)
-
-
-def test_p_value_agrees_with_the_interval():
-    """The anytime-valid p-value is alpha where the interval just touches 0, falls with z, and is 1 at no user."""
-    n = np.array([10, 1_000, 50_000])
-    touching = sequential_half_width(1.0, n)
-    assert sequential_p_value(touching, n) == pytest.approx(0.05)
-    assert (sequential_p_value(touching + 0.1, n) < 0.05).all()
-    assert (sequential_p_value(-touching - 0.1, n) < 0.05).all()
-    assert (sequential_p_value(touching - 0.1, n) > 0.05).all()
-    assert sequential_p_value(3.0, 0) == 1
 
 
 def test_nothing_is_known_before_the_first_user():
@@ -129,7 +117,6 @@ def test_refuses_alphas_out_of_range(alpha):
     for call in (
         lambda: rho(alpha),
         lambda: sequential_half_width(1.0, 10, alpha=alpha),
-        lambda: sequential_p_value(1.0, 10, alpha=alpha),
         lambda: peeking_false_positive_rate(5, alpha=alpha),
         lambda: group_sequential_bounds(5, alpha=alpha),
     ):

@@ -1,4 +1,4 @@
-"""Mantel-Haenszel estimates, Simpson's paradox, and strata whose users come back."""
+"""The Mantel-Haenszel odds ratio, and strata whose users come back."""
 
 from __future__ import annotations
 
@@ -10,114 +10,81 @@ from statsmodels.stats.contingency_tables import Table2x2
 
 from engine.errors import ParameterError
 from engine.experiment.ratios import UserMoments, compare_ratios, ratio_of
-from engine.experiment.stratified import compare_strata, detect_simpson, standardise, standardise_rows
+from engine.experiment.results import Estimate
+from engine.experiment.stratified import common_odds_ratio, standardise_rows
 
 RAMP = ([20_000, 5_000], [990_000, 500_000], [230, 6_000], [10_000, 500_000])
 arm = st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
-def test_reference_ramp_reverses_its_sign():
-    """A 99/1 day and a 50/50 day: pooled -27 %, Mantel-Haenszel odds ratio 1.198; every stratum gains 15 to 20 %."""
-    found, simpson = compare_strata(*RAMP), detect_simpson(*RAMP)
-    assert found.odds_ratio.value == pytest.approx(1.198, abs=5e-4)
-    assert found.odds_ratio.low > 1
-    assert 1.15 < found.risk_ratio.value < 1.2
-    assert simpson.pooled == pytest.approx(-0.27, abs=0.005)
-    assert simpson.stratified.value == pytest.approx(found.risk_ratio.value - 1)
-    assert (simpson.split_varies, simpson.disagrees, simpson.is_reversed) == (True, True, True)
-
-
-def test_a_steady_split_reverses_nothing():
-    """At 50/50 on both days pooled and stratified agree, whatever the days' rates."""
-    found = detect_simpson([20_000, 5_000], [500_000, 500_000], [21_000, 5_300], [500_000, 500_000])
-    assert (found.split_varies, found.disagrees, found.is_reversed) == (False, False, False)
-    assert found.pooled == pytest.approx(found.stratified.value, abs=1e-9)
-
-
-def test_noise_around_zero_is_no_reversal():
-    """Where the split varies but the pooled change lies within the stratified interval, nothing disagrees."""
-    found = detect_simpson([1_000, 100], [10_000, 1_000], [99, 1_005], [1_000, 10_000])
-    assert found.split_varies
-    assert not found.disagrees
+def test_reference_ramp_has_the_odds_ratio_of_the_design():
+    """A 99/1 day and a 50/50 day, pooled -27 %: the Mantel-Haenszel odds ratio is 1.198, and its interval above 1."""
+    found = common_odds_ratio(*RAMP)
+    assert found.value == pytest.approx(1.198, abs=5e-4)
+    assert found.low > 1
 
 
 def test_one_stratum_is_the_plain_table():
-    """A single stratum has the odds and risk ratios of its 2 × 2 table, with their usual intervals."""
-    found = compare_strata([40], [500], [60], [450])
+    """A single stratum has the odds ratio of its 2 × 2 table, with its usual interval."""
+    found = common_odds_ratio([40], [500], [60], [450])
     table = Table2x2([[60, 390], [40, 460]])
-    assert found.odds_ratio.value == pytest.approx(table.oddsratio)
-    assert (found.odds_ratio.low, found.odds_ratio.high) == pytest.approx(table.oddsratio_confint(), rel=1e-6)
-    assert found.risk_ratio.value == pytest.approx(table.riskratio)
-    assert (found.risk_ratio.low, found.risk_ratio.high) == pytest.approx(table.riskratio_confint(), rel=1e-6)
-    assert found.risk_difference.value == pytest.approx(60 / 450 - 40 / 500)
+    assert (found.value, found.low, found.high) == pytest.approx((table.oddsratio, *table.oddsratio_confint()))
 
 
 def test_textbook_case():
-    """Mantel-Haenszel by hand over two strata: risk ratio Σ x1·n0/N / Σ x0·n1/N and difference Σ w·d / Σ w."""
-    found = compare_strata([10, 20], [100, 50], [15, 5], [100, 10])
-    top, bottom = 15 * 100 / 200 + 5 * 50 / 60, 10 * 100 / 200 + 20 * 10 / 60
-    assert found.risk_ratio.value == pytest.approx(top / bottom)
-    weights = np.array([100 * 100 / 200, 50 * 10 / 60])
-    assert found.risk_difference.value == pytest.approx(weights @ [0.05, 0.1] / weights.sum())
+    """Mantel-Haenszel by hand over two strata: Σ x1·(n0 - x0)/N over Σ x0·(n1 - x1)/N."""
+    found = common_odds_ratio([10, 20], [100, 50], [15, 5], [100, 10])
+    top, bottom = 15 * 90 / 200 + 5 * 30 / 60, 10 * 85 / 200 + 20 * 5 / 60
+    assert found.value == pytest.approx(top / bottom)
 
 
 @settings(max_examples=30, deadline=None)
 @given(strata=st.lists(st.tuples(arm, arm), min_size=1, max_size=5))
 def test_estimates_are_sound_for_any_counts(strata):
-    """Intervals hold their estimates; exchanging the arms inverts ratios and turns differences; nothing warns."""
+    """The interval holds its estimate; exchanging the arms inverts the ratio; nothing warns."""
     x0, n0, x1, n1 = np.array([(*control, *treatment) for control, treatment in strata]).T
-    found, swapped = compare_strata(x0, n0, x1, n1), compare_strata(x1, n1, x0, n0)
-    for estimate in (found.odds_ratio, found.risk_ratio, found.risk_difference):
-        if estimate.low is not None:
-            assert estimate.low <= estimate.value <= estimate.high
-    assert swapped.risk_difference.value == pytest.approx(-found.risk_difference.value, abs=1e-12)
-    if found.risk_ratio.value and swapped.risk_ratio.value:
-        assert swapped.risk_ratio.value == pytest.approx(1 / found.risk_ratio.value)
-    detect_simpson(x0, n0, x1, n1)
-
-
-def test_a_stratum_with_one_arm_is_left_out():
-    """A day on which only one arm had traffic compares nothing, and is counted."""
-    found = compare_strata([10, 5], [100, 100], [12, 0], [100, 0])
-    assert (found.n_strata, found.n_left_out) == (1, 1)
-    assert found.risk_difference.value == pytest.approx(0.02)
+    found, swapped = common_odds_ratio(x0, n0, x1, n1), common_odds_ratio(x1, n1, x0, n0)
+    if found.low is not None:
+        assert found.low <= found.value <= found.high
+    if found.value and swapped.value:
+        assert swapped.value == pytest.approx(1 / found.value)
 
 
 @pytest.mark.parametrize("successes", [0, 100])
-def test_rates_of_zero_and_one_have_no_interval(successes):
-    """Where every row agrees there is no width to state, no odds ratio and no test."""
-    found = compare_strata([successes] * 2, [100] * 2, [successes] * 2, [100] * 2)
-    assert (found.odds_ratio.value, found.p_value) == (None, None)
-    assert (found.risk_difference.value, found.risk_difference.low) == (0, None)
-    assert found.risk_ratio.low is None
+def test_strata_that_compare_nothing_are_left_out(successes):
+    """A day with one arm only, without any click or with nothing else changes nothing; such days alone give nothing."""
+    day, one_arm = ([40], [500], [60], [450]), ([5], [100], [0], [0])
+    same = ([successes], [100], [successes], [100])
+    both = [[a[0], b[0], c[0]] for a, b, c in zip(day, one_arm, same, strict=True)]
+    assert common_odds_ratio(*both) == common_odds_ratio(*day)
+    for nothing in (one_arm, same):
+        assert common_odds_ratio(*nothing) == Estimate(value=None, low=None, high=None)
 
 
-def test_refuses_what_compares_nothing():
-    """No stratum with both arms, ragged strata and impossible counts are refused."""
-    with pytest.raises(ParameterError, match="at least one stratum must hold both arms.*holdback"):
-        compare_strata([1, 0], [10, 0], [0, 1], [0, 10])
+def test_refuses_counts_that_cannot_be():
+    """Ragged strata, more successes than rows and a confidence out of range are refused."""
     with pytest.raises(ParameterError, match="one count of each kind"):
-        compare_strata([1, 2], [10, 10], [1], [10])
+        common_odds_ratio([1, 2], [10, 10], [1], [10])
     with pytest.raises(ParameterError, match="control cannot have more successes than rows"):
-        compare_strata([11], [10], [1], [10])
+        common_odds_ratio([11], [10], [1], [10])
     with pytest.raises(ParameterError, match="confidence"):
-        compare_strata([1], [10], [1], [10], confidence=1)
+        common_odds_ratio([1], [10], [1], [10], confidence=1)
 
 
-def test_standardised_ratio_is_the_mantel_haenszel_one():
-    """With one row a user, the standardised arms have the Mantel-Haenszel risk ratio and difference."""
-
-    def moments(x, n):
-        return UserMoments(n_users=n, sum_x=x, sum_y=n, sum_xx=x, sum_yy=n, sum_xy=x)
-
-    arms = standardise(moments(RAMP[0], RAMP[1]), moments(RAMP[2], RAMP[3]))
-    found, expected = compare_ratios(arms.control, arms.treatment), compare_strata(*RAMP)
-    assert found.relative_change + 1 == pytest.approx(expected.risk_ratio.value)
-    assert found.difference == pytest.approx(expected.risk_difference.value)
-    assert (found.low, found.high) == pytest.approx(
-        (expected.risk_difference.low, expected.risk_difference.high), abs=1e-6
-    )
-    assert arms.weights.sum() == pytest.approx(1)
+def test_rows_of_users_of_their_own_have_the_mantel_haenszel_ratio():
+    """With one row a user the quotient of the averages is Σ x1·n0/N over Σ x0·n1/N."""
+    counts = ([30, 10], [300, 50], [5, 20], [20, 60])
+    rows = [
+        (day, is_treatment, click)
+        for day, of_day in enumerate(zip(*counts, strict=True))
+        for is_treatment, (x, n) in enumerate((of_day[:2], of_day[2:]))
+        for click in [True] * x + [False] * (n - x)
+    ]
+    day, side, click = (np.array(column) for column in zip(*rows, strict=True))
+    arms = standardise_rows(np.arange(len(rows)), day, side == 1, click, n_users=len(rows), n_strata=2)
+    x0, n0, x1, n1 = map(np.array, counts)
+    expected = (x1 * n0 / (n0 + n1)).sum() / (x0 * n1 / (n0 + n1)).sum()
+    assert float(arms.treatment.value / arms.control.value) == pytest.approx(expected)
 
 
 def rows_of(rng, n_users, n_days):
@@ -129,24 +96,16 @@ def rows_of(rng, n_users, n_days):
 
 
 def test_users_in_several_strata_are_not_counted_as_new_ones():
-    """Over 300 simulated A/A weeks the rows version rejects about 5 %; strata taken as independent reject far more."""
+    """Over 300 simulated A/A weeks the rows version rejects 5 %; every day's users taken for new ones far more."""
     rng = np.random.default_rng(11)
-    by_user, as_independent = [], []
+    by_user, as_new = [], []
     for _ in range(300):
         user, day, is_treatment, clicked = rows_of(rng, 400, 7)
-        arms = standardise_rows(user, day, is_treatment, clicked, n_users=400, n_strata=7)
-        by_user.append(float(compare_ratios(arms.control, arms.treatment).p_value))
-        sides = [np.bincount(day[side], clicked[side], 7) for side in (~is_treatment, is_treatment)]
-        sizes = [np.bincount(day[side], minlength=7).astype(float) for side in (~is_treatment, is_treatment)]
-        control, treatment = (
-            UserMoments(n_users=n, sum_x=x, sum_y=n, sum_xx=x, sum_yy=n, sum_xy=x)
-            for x, n in zip(sides, sizes, strict=True)
-        )
-        apart = standardise(control, treatment)
-        assert arms.control.value == pytest.approx(apart.control.value)
-        as_independent.append(float(compare_ratios(apart.control, apart.treatment).p_value))
-    assert np.mean(np.array(by_user) < 0.05) == pytest.approx(0.05, abs=0.03)
-    assert np.mean(np.array(as_independent) < 0.05) > 0.1
+        for rejected, of_rows in ((by_user, user), (as_new, user * 7 + day)):
+            arms = standardise_rows(of_rows, day, is_treatment, clicked, n_users=2800, n_strata=7)
+            rejected.append(float(compare_ratios(arms.control, arms.treatment).p_value) < 0.05)
+    assert np.mean(by_user) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(as_new) > 0.1
 
 
 def test_one_stratum_of_rows_is_the_plain_ratio_by_user():
@@ -164,7 +123,7 @@ def test_one_stratum_of_rows_is_the_plain_ratio_by_user():
 
 
 def test_refuses_rows_that_do_not_fit():
-    """Arrays of different lengths, users and strata out of range, and moments without strata are refused."""
+    """Arrays of different lengths, users and strata out of range, and strata of one arm are refused."""
     user, stratum, flag = np.zeros(4, np.int32), np.zeros(4, np.int16), np.array([True, False, True, False])
     with pytest.raises(ParameterError, match="one entry a row each"):
         standardise_rows(user[:3], stratum, flag, flag, n_users=1, n_strata=1)
@@ -174,6 +133,3 @@ def test_refuses_rows_that_do_not_fit():
         standardise_rows(user, stratum + 2, flag, flag, n_users=1, n_strata=1)
     with pytest.raises(ParameterError, match="at least one stratum must hold both arms"):
         standardise_rows(user, stratum, np.zeros(4, bool), flag, n_users=1, n_strata=1)
-    single = UserMoments.of([1, 2], [3, 4])
-    with pytest.raises(ParameterError, match="moments of the same strata"):
-        standardise(single, single)

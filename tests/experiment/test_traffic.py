@@ -7,11 +7,11 @@ import pytest
 
 from engine.errors import CancelledError, ParameterError
 from engine.experiment.assignment import assign
-from engine.experiment.events import multi_exposed
 from engine.experiment.faults import Fault
 from engine.experiment.settings import Stage
 from engine.experiment.traffic import simulate
 from engine.experiment.traffic_settings import ArmNumbers, TrafficSettings
+from engine.experiment.user_sums import sum_by_user
 
 CONTROL = ArmNumbers(ctr=0.12, conversion=0.03, error_rate=0.002, p50_ms=40, p99_ms=120)
 TREATMENT = ArmNumbers(ctr=0.10, conversion=0.02, error_rate=0.01, p50_ms=12, p99_ms=40)
@@ -57,7 +57,7 @@ def test_users_are_assigned_as_the_flag_would(events):
     assert np.bincount(events.user, minlength=events.n_users).min() > 0
     assert (np.diff(events.day) >= 0).all()
     assert np.bincount(events.day).tolist() == [40_000] * 5
-    assert multi_exposed(events).n_users == 0
+    assert not sum_by_user(events).both_arms.any()
 
 
 def test_the_same_seed_gives_the_same_events_on_any_number_of_threads():
@@ -117,15 +117,15 @@ def test_an_error_burst_lasts_its_days():
 
 def test_lost_users_break_the_split():
     """With 10 % of the treatment's users lost, the split of users lies far outside what chance allows."""
-    seen = simulate(replace(SETTINGS, faults=(Fault(kind="lost users", amount=0.1),))).seen_in().sum(axis=1)
+    seen = sum_by_user(simulate(replace(SETTINGS, faults=(Fault(kind="lost users", amount=0.1),)))).seen_users
     assert seen[1] / seen[0] == pytest.approx(0.9, abs=0.03)
     assert abs(seen[1] - seen.sum() / 2) > 5 * (seen.sum() / 4) ** 0.5
 
 
 def test_flipping_users_see_both_arms():
     """About the stated share of the users, the more active of them, is found in both arms."""
-    found = multi_exposed(simulate(replace(SETTINGS, faults=(Fault(kind="both arms", amount=0.05),))))
-    assert 0.03 < found.share < 0.05
+    found = sum_by_user(simulate(replace(SETTINGS, faults=(Fault(kind="both arms", amount=0.05),))))
+    assert 0.03 < found.both_arms.mean() < 0.05
 
 
 @pytest.mark.parametrize(("kind", "clicks"), [("silent bot", 0), ("clicking bot", 1)])
@@ -146,7 +146,7 @@ def test_users_outside_the_experiment_leave_no_rows():
     """With 30 % of the users in the experiment about 30 % of the queries remain, split evenly over the arms."""
     events = simulate(replace(SETTINGS, traffic_percent=30))
     assert events.n_rows == pytest.approx(0.3 * 200_000, rel=0.05)
-    assert events.seen_in().sum(axis=1) == pytest.approx([0.15 * 20_000] * 2, rel=0.06)
+    assert sum_by_user(events).seen_users.tolist() == pytest.approx([0.15 * 20_000] * 2, rel=0.06)
 
 
 def test_a_ramp_moves_users_into_the_treatment_and_never_back():

@@ -216,7 +216,10 @@ def test_a_simulation_is_stored_as_it_was_asked_for(stored: Run, app: App, works
     assert [run.id for run in stored_tests(workspace_folder)] == [stored.id]
     fill(app, users=3000, queries=2000, days=3, seed=7, control_ctr=30.0)
     app.at.checkbox(key="ab_fault_clicks_768 of 3072").check().run()
-    fill(app, fault_day=2)
+    fill(app, fault_day=2, fault_end=1)
+    app.at.button(key="run_simulation").click().run()
+    assert "does not end before" in app.at.error[0].value
+    fill(app, fault_end=2)
     app.at.button(key="run_simulation").click().run()
     ended(app)
     newest = stored_tests(workspace_folder)[0]
@@ -230,7 +233,7 @@ def test_a_simulation_is_stored_as_it_was_asked_for(stored: Run, app: App, works
             percent=20.0,
             seed=7,
             control=replace(usual.control, ctr=0.3),
-            faults=(Fault(kind="clicks", amount=-0.08, first_day=2),),
+            faults=(Fault(kind="clicks", amount=-0.08, first_day=2, last_day=2),),
         )
         assert load_analysis(workspace, newest.id).n_queries == 6000
     assert "Injected fault" in app.said()
@@ -316,17 +319,21 @@ def test_thresholds_are_read_again_without_a_new_run(open_page: Callable[..., Ap
 def test_a_log_is_asked_about_and_stays_in_this_tab(
     stored: Run, open_page: Callable[..., App], workspace_folder: Path
 ) -> None:
-    """Unit and control are asked for where names do not tell; the read-out is stored, the events are only here."""
+    """Unit and control are asked for where names do not tell, in a form that stays open until the log is read.
+
+    The read-out is stored, the events are only here.
+    """
     app, name = upload(open_page(), "took.csv", csv_log(latency="took", control="blue")), "took.csv"
     assert app.at.selectbox(key=f"ab_log_variation_id_{name}").value == "variation_id"
-    for words, control in (("unit of the latency", ""), ("blue", "blue"), ("", "")):
-        run_log(app)
-        assert len(app.at.error) == bool(words)
-        if words:
-            assert words in app.at.error[0].value.replace("\\", "")
-            upload(app, name, csv_log(latency="took", control="blue"))
-            app.at.button_group(key=f"ab_log_unit_{name}_took").set_value("s").run()
-            app.at.text_input(key=f"ab_log_control_{name}").set_value(control).run()
+    app.at.button(key="run_log").click().run()
+    assert "the unit of the latency" in app.at.error[0].value
+    app.at.button_group(key=f"ab_log_unit_{name}_took").set_value("s").run()
+    run_log(app)
+    assert "must be chosen among the variations" in app.at.error[0].value
+    app.at.text_input(key=f"ab_log_control_{name}").set_value("blue").run()
+    run_log(app)
+    assert not app.at.error
+    assert not app.at.get("file_uploader"), "the form folds once the log has been read"
     run = stored_tests(workspace_folder)[0]
     with Workspace.open(workspace_folder) as workspace:
         found = load_analysis(workspace, run.id)

@@ -195,7 +195,11 @@ def _gates(found: Analysis, number: int) -> Table:
         labels=found.labels,
         columns=(
             Column(name="check", values=[gate.title for gate in found.gates]),
-            Column(name="passed", values=[gate.is_passed for gate in found.gates], form="yes_no"),
+            Column(
+                name="passed",
+                values=[gate.is_passed if gate.is_checked else None for gate in found.gates],
+                form="yes_no",
+            ),
             Column(name="what was found", values=[gate.sentence for gate in found.gates], form="words"),
         ),
     )

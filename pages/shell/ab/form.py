@@ -72,6 +72,7 @@ def simulation() -> ExperimentRequest | None:
     arms = {name: _arm(name, preset, fields) for name, fields in _stated(run).items()}
     given = _traffic(preset, f"{dims['treatment_dim']}-of-{dims['control_dim']}" if dims else preset.settings.key)
     faults = _faults(preset)
+    days = _fault_days(preset) if any(fault.kind in _DATED for fault in faults) else {}
     if not st.button(
         "Run", type="primary", icon=":material/play_arrow:", key="run_simulation", **shown("job", "start")
     ):
@@ -81,7 +82,7 @@ def simulation() -> ExperimentRequest | None:
             preset.settings,
             control=ArmNumbers(**arms["control"]),
             treatment=ArmNumbers(**arms["treatment"]),
-            faults=faults,
+            faults=tuple(replace(fault, **days) if fault.kind in _DATED else fault for fault in faults),
             **{**given, "ramp": parse_stages(given["ramp"])},
             **dims,
         )
@@ -195,24 +196,37 @@ def _traffic(preset: Preset, key: str) -> dict[str, Any]:
 
 def _faults(preset: Preset) -> tuple[Fault, ...]:
     """Let the reader break the reduced arm, to see whether the read-out notices."""
-    present = {fault.kind: fault for fault in preset.settings.faults}
+    present = {fault.kind for fault in preset.settings.faults}
     st.markdown("**Break something**")
     with st.container(horizontal=True, gap="medium"):
-        chosen = [
+        return tuple(
             fault
             for label, fault in _FAULTS.items()
             if st.checkbox(label, fault.kind in present, key=f"ab_fault_{fault.kind}_{preset.name}")
-        ]
-    if not any(fault.kind in _DATED for fault in chosen):
-        return tuple(chosen)
-    begun = max((fault.first_day for fault in present.values()), default=_DAY)
-    day = st.number_input(
-        "From day",
-        0,
-        MOST_DAYS,
-        begun,
-        width=160,
-        key=f"ab_fault_day_{preset.name}",
-        help="Counted from 0, the first day. Latency, clicks and errors break from then on.",
-    )
-    return tuple(replace(fault, first_day=int(day)) if fault.kind in _DATED else fault for fault in chosen)
+        )
+
+
+def _fault_days(preset: Preset) -> dict[str, int | None]:
+    """Let the reader say when latency, clicks and errors are broken: for good, or for a burst of days."""
+    begun = max((fault.first_day for fault in preset.settings.faults), default=_DAY)
+    with st.container(horizontal=True, gap="medium"):
+        first = st.number_input(
+            "From day",
+            0,
+            MOST_DAYS,
+            begun,
+            width=160,
+            key=f"ab_fault_day_{preset.name}",
+            help="Counted from 0, the first day: when latency, clicks and errors begin to break.",
+        )
+        last = st.number_input(
+            "To day",
+            0,
+            MOST_DAYS,
+            None,
+            width=160,
+            placeholder="the end",
+            key=f"ab_fault_end_{preset.name}",
+            help="The last day of a burst; without it they stay broken.",
+        )
+    return {"first_day": int(first), "last_day": None if last is None else int(last)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from engine.embeddings.paths import resolve_below
 from engine.errors import EngineError
 from engine.experiment.log_columns import LATENCY_UNITS, REQUIRED, LogColumns, LogUnits
-from engine.experiment.logs import log_columns
+from engine.experiment.logs import check_choices, log_columns
 from engine.experiment.settings import parse_stages
+from pages.shell import state
 from pages.shell.ab import testing as ab_testing
 from pages.shell.ab.ramp import ramp_field
 from pages.shell.company.allowed import shown
@@ -40,6 +41,8 @@ _ROLES: Mapping[str, str] = {
 }
 _UNIT_NAMES: Mapping[LatencyUnit, str] = {"ms": "milliseconds", "s": "seconds", "us": "microseconds"}
 _NONE = "none"
+_FORGETS: Any = {"on_change": state.set_notice, "args": ("experiment", None)}
+"""For the fields that choose the log: how the last one ended says nothing of another."""
 
 
 def log() -> ExperimentRequest | None:
@@ -79,6 +82,7 @@ def log() -> ExperimentRequest | None:
     if not st.button("Run", type="primary", icon=":material/play_arrow:", key="run_log", **shown("job", "start")):
         return None
     try:
+        check_choices(source, columns=columns, units=units, below=below)
         options = {"below": below, "columns": columns, "units": units, "treatment_share": share / 100, **names}
         return ab_testing.logged(source, stages=parse_stages(ramp), **options)
     except EngineError as error:
@@ -87,7 +91,7 @@ def log() -> ExperimentRequest | None:
 
 
 def _uploaded() -> BytesIO | None:
-    return st.file_uploader("Log", key="ab_log_file", label_visibility="collapsed")
+    return st.file_uploader("Log", key="ab_log_file", label_visibility="collapsed", **_FORGETS)
 
 
 def _below_root() -> Path | None:
@@ -100,7 +104,7 @@ def _below_root() -> Path | None:
         )
         return None
     st.caption(f"Paths start at {plain(root)}")
-    typed = st.text_input("Path of the log", key="ab_log_path", max_chars=1000)
+    typed = st.text_input("Path of the log", key="ab_log_path", max_chars=1000, **_FORGETS)
     return resolve_below(root, typed) if typed else None
 
 

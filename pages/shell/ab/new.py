@@ -40,11 +40,13 @@ def new_test() -> None:
         )
         asked = ab_form.simulation() if kind == _SIMULATE else ab_log_form.log()
     if asked is not None:
-        _start(asked)
+        _start(asked, folds=kind == _SIMULATE)
 
 
-def _start(asked: ExperimentRequest) -> None:
+def _start(asked: ExperimentRequest, *, folds: bool) -> None:
+    """Run the test; the form of a log stays open until it has been read, since a folded one forgets the file."""
     work = ab_testing.experiment_work(asked, services().workspace, state.event_slot())
     jobs.start_test(asked.label, work)
-    state.fold_new_test()
+    if folds:
+        state.fold_new_test()
     st.rerun()

@@ -113,7 +113,7 @@ def _traffic(
     return {
         "users_per_day": columns[0].number_input(
             "New users a day",
-            value=float(round(found.users_per_day or _EXAMPLE_DAY)),
+            value=float(max(1, round(found.users_per_day or _EXAMPLE_DAY))),
             step=1000.0,
             format="%.0f",
             key=f"plan_users_{tag}",

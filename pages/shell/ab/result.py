@@ -9,7 +9,7 @@ import streamlit as st
 from engine.charts import experiment as charts
 from engine.charts import experiment_checks as checks
 from engine.charts import experiment_days as days
-from engine.experiment.wording import as_start
+from engine.experiment.wording import as_start, p_text
 from pages.shell import figures
 from pages.shell.ab import interleaving as ab_interleaving
 from pages.shell.ab import plans as ab_plans
@@ -53,11 +53,12 @@ def intervals(found: Analysis) -> None:
         )
         st.caption(
             "The bar is the change of the reduced arm against the control; the shaded side is a loss beyond your "
-            "margin. Safe: a loss of the margin is ruled out. Decide on the thin bar when you look more than once."
+            "margin. Safe: a loss of the margin is ruled out. Decide on the thin bar when you look more than once. "
+            + ab_view.words(found.peeking.sentence)
         )
         _classic(found)
     if any(gate.is_passed for gate in found.gates):
-        st.subheader("Checks that passed", anchor=False)
+        st.subheader("Checks" if found.is_trustworthy else "Other checks", anchor=False)
         ab_view.gates(found)
     st.subheader("Arms", anchor=False)
     ab_view.arms(found)
@@ -155,13 +156,11 @@ def _classic(found: Analysis) -> None:
             "control": text("Control"),
             "treatment": text("Treatment"),
             "z": st.column_config.NumberColumn("z", format="%.3f"),
-            "p": st.column_config.NumberColumn("p, two-sided", format="%.3g"),
+            "p": text("p, two-sided"),
             "newcombe": text("Newcombe interval, points"),
             "score": text("Score interval, points"),
             "ratio": text("Relative change, score interval"),
-            "margin p": st.column_config.NumberColumn(
-                "p, loss beyond the margin", format="%.3g", help="Small: a loss of the margin is ruled out."
-            ),
+            "margin p": text("p, loss beyond the margin", help="Small: a loss of the margin is ruled out."),
         },
     )
     for one in found.metrics:
@@ -174,6 +173,9 @@ def _classic_row(one: MetricResult) -> dict[str, object]:
             return None
         return f"{charts.points(estimate.low)} to {charts.points(estimate.high)}"
 
+    def p_value(value: float | None) -> str | None:
+        return None if value is None else p_text(value).removeprefix("p ").removeprefix("= ")
+
     def counts(n_events: int, n_queries: int) -> str:
         return f"{n_events:,} of {n_queries:,}"
 
@@ -183,11 +185,11 @@ def _classic_row(one: MetricResult) -> dict[str, object]:
         "control": counts(one.control.n_events, one.control.n_queries),
         "treatment": counts(one.treatment.n_events, one.treatment.n_queries),
         "z": test.z,
-        "p": test.p_value,
+        "p": p_value(test.p_value),
         "newcombe": points(test.newcombe),
         "score": points(test.score),
         "ratio": charts.written(test.ratio),
-        "margin p": test.noninferiority_p,
+        "margin p": p_value(test.noninferiority_p),
     }
 
 

@@ -43,6 +43,7 @@ def take_finished() -> None:
     run_id = jobs.take_tested()
     if run_id is not None:
         state.open_experiment(run_id)
+        state.fold_new_test()
 
 
 def opened_run() -> Run | None:

@@ -121,8 +121,17 @@ def _levels(found: Analysis, run: Run) -> dict[str, float]:
         format="%.2f",
         key=f"ab_crossed_{run.id}",
     )
+    speedup = right.number_input(
+        "Speed-up hoped for, ×",
+        value=settings.expected_speedup,
+        step=0.5,
+        format="%.1f",
+        key=f"ab_speedup_{run.id}",
+        help="What the reduced arm should gain in p99 latency; whether it does is said and changes no verdict.",
+    )
     return {
         "alpha": alpha,
+        "expected_speedup": speedup,
         "confidence": as_stated(confidence, settings.confidence, 100),
         "max_multi_exposure": as_stated(crossed, settings.max_multi_exposure, 100),
     }

@@ -65,10 +65,11 @@ def sentences(found: Analysis) -> None:
 
 
 def gates(found: Analysis) -> None:
-    """List the checks that passed; one that failed stands above everything already."""
+    """List the checks that did not fail; one that did stands above everything already."""
     for gate in found.gates:
         if gate.is_passed:
-            st.markdown(f":green[:material/check_circle:] **{plain(gate.title)}.** {words(gate.sentence)}")
+            mark = ":green[:material/check_circle:]" if gate.is_checked else ":gray[:material/help:]"
+            st.markdown(f"{mark} **{plain(gate.title)}.** {words(gate.sentence)}")
 
 
 def arms(found: Analysis) -> None:
