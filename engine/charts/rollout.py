@@ -35,7 +35,8 @@ def timeline_chart(
     Moments are drawn as clocks in `zone` show them.
     """
     figure = parts.new_figure(colours, height=_HEIGHT_PX, legend_px=70)
-    for began, ended in _pauses(history, status):
+    pauses = list(_pauses(history, status))
+    for began, ended in pauses:
         _add_pause(figure, wall(began, zone), wall(ended, zone), colours=colours)
     lines = (
         ("planned", _ahead(status), "dot", colours.muted),
@@ -51,6 +52,8 @@ def timeline_chart(
             hoverinfo="skip",
             showlegend=bool(points),
         )
+    if pauses:
+        _add_pause_legend(figure, colours=colours)
     _add_stages(figure, status, zone, colours=colours)
     if status.rollout.schedule.holdback_percent:
         _add_holdback(figure, status, colours=colours)
@@ -64,9 +67,13 @@ def describe_timeline(status: RolloutStatus, *, zone: tzinfo = UTC) -> str:
     """Say in words what the timeline shows."""
     told = "; ".join(f"{stage.share_percent:g} %, {_when(stage, zone)}" for stage in status.stages)
     simulated = " on simulated time" if status.rollout.is_simulated else ""
+    slept = status.rollout.paused + (
+        timedelta(0) if status.rollout.paused_at is None else status.now - status.rollout.paused_at
+    )
+    paused = f" Paused for {slept / _DAY:,.1f} days in all." if slept else ""
     return (
         f"Share of users in treatment{simulated}: {status.percent:g} % on day {status.day:,.1f}, "
-        f"{written_moment(status.now, zone)}. Stages: {told}."
+        f"{written_moment(status.now, zone)}. Stages: {told}.{paused}"
     )
 
 
@@ -129,8 +136,22 @@ def _add_pause(figure: go.Figure, began: datetime, ended: datetime, *, colours: 
         layer="below",
         name="paused",
     )
-    if ended - began >= _DAY:  # the word is wider than a shorter pause
-        _add_note(figure, "paused", x=began + (ended - began) / 2, y=0, anchor="bottom", colour=colours.undecided_text)
+
+
+def _add_pause_legend(figure: go.Figure, *, colours: Palette) -> None:
+    """Name the pauses: most are too short for a word beside them, and shapes have no place in a legend."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        name="paused",
+        marker={
+            "symbol": "square",
+            "size": 12,
+            "color": translucent(colours.undecided, 0.18),
+            "line": {"width": 1, "color": colours.undecided},
+        },
+    )
 
 
 def _add_stages(figure: go.Figure, status: RolloutStatus, zone: tzinfo, *, colours: Palette) -> None:

@@ -125,15 +125,7 @@ def _add_values(figure: go.Figure, looks: Sequence[_Look], metric: Metric, zone:
         legendrank=1001,
         line={"color": colours.accent, "width": 2},
         marker={"size": 7, "color": colours.accent},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": _lengths(values, high),
-            "arrayminus": _lengths(low, values),
-            "color": colours.accent,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_y=parts.error_bars(values, low, high, colour=colours.accent),
         hovertext=["" if is_gap else _hover(look, metric, zone) for look, is_gap in _with_gaps(looks)],
         hoverinfo="text",
     )
@@ -169,11 +161,6 @@ def _value_axis(figure: go.Figure, looks: Sequence[_Look], metric: Metric) -> No
     name, unit = METRIC_NAMES[metric], "ms" if metric == "p99" else "%"
     cut = f"<br>axis starts at {start:.3g}" if start > 0 else ""
     figure.update_yaxes(range=[start, high + room], title_text=f"{as_start(name)} ({unit}){cut}")
-
-
-def _lengths(low: Sequence[float | None], high: Sequence[float | None]) -> list[float]:
-    """Return the lengths of error bars, 0 where a side has no limit."""
-    return [0.0 if start is None or end is None else end - start for start, end in zip(low, high, strict=True)]
 
 
 def _hover(look: _Look, metric: Metric, zone: tzinfo) -> str:

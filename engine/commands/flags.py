@@ -56,7 +56,7 @@ def get(
     evaluation = store.evaluate(key, user, attributes=attributes)
     if json_file != "-":
         flags_text.print_kill(killed)
-        flags_text.print_flag(flag)
+        flags_text.print_flag(flag, is_killed=killed is not None)
         flags_text.print_evaluation(evaluation, user)
     answer = {
         "killed": flags_text.kill_answer(killed),
@@ -106,6 +106,8 @@ def set_flag(
     version = present.version if expected_version is None else expected_version
     stored = store.set(flag, expected_version=version, actor=actor_name(by), reason=reason)
     _show(store, stored, json_file)
+    if store.is_killed and stored.safe_value != present.safe_value:
+        typer.echo("Note: the kill switch is on, so everybody has the new safe variant at once.", err=True)
 
 
 @flags_app.command()
@@ -201,10 +203,15 @@ def restore(
     """Switch the kill switch off: every flag means again what it says."""
     terminal.check_outputs(json_file)
     store = _store(workspace)
+    edits = store.edits_since_kill()
     store.restore(actor=actor_name(by), typed=confirm, reason=reason)
     if json_file != "-":
+        if edits:
+            typer.echo("Changed while the kill switch was on, and in force now:")
+            flags_text.print_events(edits)
         flags_text.print_flags(store.snapshot())
-    terminal.write_json(json_file, {"killed": None})
+    answer = {"killed": None, "edited_while_killed": [flags_text.event_answer(event) for event in edits]}
+    terminal.write_json(json_file, answer)
 
 
 @flags_app.command()
@@ -319,7 +326,7 @@ def _show(store: FlagStore, flag: Flag, json_file: str | None) -> None:
     killed = store.is_killed
     if json_file != "-":
         flags_text.print_kill(killed)
-        flags_text.print_flag(flag)
+        flags_text.print_flag(flag, is_killed=killed is not None)
     terminal.write_json(json_file, {"killed": flags_text.kill_answer(killed), "flag": flags_text.flag_answer(flag)})
 
 

@@ -11,6 +11,7 @@ import typer
 from engine.errors import printable
 from engine.flags.history import change_sentence
 from engine.flags.model import flag_json
+from engine.flags.wording import serves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def print_kill(killed: KillState | None) -> None:
         why = f": {printable(killed.reason, longest=_LONGEST)}" if killed.reason else ""
         typer.echo(
             f"KILL SWITCH ON since {killed.at:%Y-%m-%d %H:%M:%S} UTC by {printable(killed.actor)}{why}\n"
-            "Every flag is at its safe variant until: dimshift flags restore --confirm restore --reason WHY\n"
+            "Every flag is at its safe variant until: dimshift flags restore --confirm restore --reason WHY"
         )
 
 
@@ -62,11 +63,12 @@ def print_flags(snapshot: FlagSnapshot) -> None:
         default = printable(flag.default_variant or "-", longest=10)
         safe = printable(flag.safe_variant, longest=10)
         typer.echo(
-            f"{printable(flag.key):{width}} {flag.kind:>8} {default:>10} {safe:>10} {flag.version:>7}  {_who(flag)}"
+            f"{printable(flag.key):{width}} {flag.kind:>8} {default:>10} {safe:>10} {flag.version:>7}  "
+            f"{_who(flag, is_killed=snapshot.killed is not None)}"
         )
 
 
-def print_flag(flag: Flag) -> None:
+def print_flag(flag: Flag, *, is_killed: bool) -> None:
     """Print everything about one flag."""
     typer.echo(f"{printable(flag.key)}  {flag.kind}, version {flag.version}")
     for name, value in flag.variants.items():
@@ -80,7 +82,9 @@ def print_flag(flag: Flag) -> None:
         ]
         shown = printable(json.dumps(value), longest=_LONGEST)
         typer.echo(f"  {printable(name)} = {shown}{'  (' + ', '.join(marks) + ')' if marks else ''}")
-    typer.echo(f"  {_who(flag)}")
+    typer.echo(f"  {_who(flag, is_killed=is_killed)}")
+    if is_killed:
+        typer.echo(f"  after the restore: {_who(flag, is_killed=False)}")
     for label, text in (("owner", flag.owner), ("description", flag.description)):
         if text:
             typer.echo(f"  {label}: {printable(text, longest=_LONGEST)}")
@@ -118,14 +122,6 @@ def print_events(events: Sequence[AuditEvent]) -> None:
         )
 
 
-def _who(flag: Flag) -> str:
-    if not flag.is_enabled:
-        return "disabled: callers get their own default"
-    driven = f", driven by rollout {printable(flag.driven_by)}" if flag.driven_by else ""
-    if flag.split is not None:
-        total = flag.split.total
-        shares = [f"{100 * share.weight / total:.6g} % {printable(share.variant)}" for share in flag.split.shares]
-        return ", ".join(shares) + driven
-    if flag.rules:
-        return f"rules of its own{driven}"
-    return f"everybody {printable(flag.default_variant or 'their own default')}{driven}"
+def _who(flag: Flag, *, is_killed: bool) -> str:
+    driven = f", driven by rollout {flag.driven_by}" if flag.driven_by else ""
+    return printable(serves(flag, is_killed=is_killed) + driven, longest=_LONGEST)

@@ -31,7 +31,7 @@ from engine.commands.rollout_options import (
     thresholds_of,
 )
 from engine.commands.rollout_trials import export, preflight, simulate
-from engine.errors import ParameterError, printable
+from engine.errors import EngineError, ParameterError, printable
 
 if TYPE_CHECKING:
     from engine.rollout import RolloutStatus
@@ -152,7 +152,13 @@ def start(
     control, actor = open_control(workspace), actor_name(by)
     if flag is not None:
         control.create(key, flag_key=flag, actor=actor, reason=reason)
-    _show(control.start(key, actor=actor, expected_version=expected_version, reason=reason), json_file)
+    try:
+        begun = control.start(key, actor=actor, expected_version=expected_version, reason=reason)
+    except EngineError:
+        if flag is not None:  # the draft was only made for the start
+            control.discard(key, actor=actor, reason="its start was refused")
+        raise
+    _show(begun, json_file)
 
 
 @rollout_app.command()

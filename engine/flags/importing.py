@@ -106,7 +106,10 @@ def parse_flagd(
 def import_into(
     writer: FlagWriter, imported: ImportedFlags, *, actor: str, reason: str, dry_run: bool = False
 ) -> ImportReport:
-    """Write what an import changes into `writer`, nothing with `dry_run`, and return what that is."""
+    """Write what an import changes into `writer`, nothing with `dry_run`, and return what that is.
+
+    Raises FlagError, with `dry_run` too, when a flag is driven by a rollout or has another kind than the present one.
+    """
     created: list[str] = []
     changed: list[str] = []
     unchanged: list[str] = []
@@ -122,7 +125,9 @@ def import_into(
             unchanged.append(flag.key)
             continue
         (created if present is None else changed).append(flag.key)
-        if not dry_run:
+        if dry_run:
+            writer.check(flag)
+        else:
             version = 0 if present is None else present.version
             writer.put(flag, expected_version=version, actor=actor, action="import", reason=reason)
     return ImportReport(

@@ -117,6 +117,11 @@ class Flag:
         _check_other_fields(self)
 
     @property
+    def safe_value(self) -> JsonValue:
+        """What everybody gets while the kill switch is on."""
+        return self.variants[self.safe_variant]
+
+    @property
     def percent(self) -> float | None:
         """The share of the users in the split's growing variant, in percent; None without a split."""
         return None if self.split is None else self.split.percent

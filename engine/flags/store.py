@@ -1,7 +1,8 @@
 """The flags of a workspace: read from memory, changed in its database, published in a file for real flag clients.
 
-While the kill switch is on, edits of flags are kept as usual, but neither evaluation nor the flag file moves before it
-is restored: whoever stops everything stops what comes in a moment later too.
+While the kill switch is on, edits of percentages, rules and defaults are kept, but nobody sees them before the restore:
+whoever stops everything stops what comes in a moment later too. Only what is safe itself moves at once, because a wrong
+safe variant must be mendable while everybody has it; and no flag can be removed from under its clients.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from engine.flags.flagd_file import FILE_NAME, FlagFile, is_same_content
 from engine.flags.flagd_format import FileParts, Moment, definitions_document, live_document
 from engine.flags.importing import ImportReport, import_into
 from engine.flags.standard import STANDARD_FLAGS
-from engine.flags.writer import FILE_KIND, KINDS_OF_RECORDS, FlagWriter
+from engine.flags.writer import FILE_KIND, FLAG_KIND, KINDS_OF_RECORDS, SWITCH_KEY, SWITCH_KIND, FlagWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ RESTORE_WORD = "restore"
 
 _NOBODY = "dimshift"
 _MOST_ATTEMPTS = 4
+_MOST_EDITS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +85,8 @@ class FlagStore:
     Evaluations come from memory; every `refresh_s` seconds of `clock` (which never goes back) the first one asks the
     database whether anything changed, so that a kill elsewhere is seen within that time, and mends this folder's flag
     file after it. When the database does not answer, what was known last stays in force. `problem` says why, or why the
-    file could not be written. `opened` tells what became of the flag file when
-    the store was opened, None when the disk refused it: a kill must be possible even then.
+    file could not be written. `opened` tells what became of the flag file when the store was opened, None when the disk
+    refused it: a kill must be possible even then.
     """
 
     def __init__(
@@ -213,6 +215,17 @@ class FlagStore:
         with self._workspace.recording() as ledger:
             FlagWriter(ledger).restore(actor=actor, reason=reason)
         self.publish()
+
+    def edits_since_kill(self) -> tuple[AuditEvent, ...]:
+        """Return what changed flags since the kill switch went on and counts after the restore, oldest first.
+
+        A thousand at most; nothing while the kill switch is off.
+        """
+        with self._workspace.records() as ledger:
+            kill = ledger.last_change(SWITCH_KIND, SWITCH_KEY) if FlagWriter(ledger).killed is not None else None
+        if kill is None:
+            return ()
+        return self._workspace.audit(kind=FLAG_KIND, after=kill.seq, limit=_MOST_EDITS)
 
     def in_ledger(self, ledger: Ledger) -> FlagWriter:
         """Return a writer that changes flags inside another change of the workspace; call `publish` after it."""

@@ -81,12 +81,8 @@ class FlagWriter:
         """
         present = self.find(flag.key)
         _check_driver(present, flag, rollout)
-        if present is not None and present.kind != flag.kind and expected_version in {None, present.version}:
-            raise FlagError(
-                f"the kind of flag {flag.key} stays {present.kind}: code that reads it would break",
-                found=flag.kind,
-                hint="Create another flag, or remove this one first",
-            )
+        if present is not None and expected_version in {None, present.version}:  # else the conflict says more
+            _check_kind(present, flag)
         record = self._ledger.put(
             FLAG_KIND,
             flag.key,
@@ -99,9 +95,26 @@ class FlagWriter:
         )
         return replace(flag, version=record.version, updated_at=record.updated_at)
 
+    def check(self, flag: Flag) -> None:
+        """Raise FlagError where `put` would refuse `flag` whatever version it is expected to have."""
+        present = self.find(flag.key)
+        _check_driver(present, flag, None)
+        if present is not None:
+            _check_kind(present, flag)
+
     def remove(self, key: str, *, expected_version: int | None, actor: str, reason: str = "") -> None:
-        """Remove a flag. Raises FlagError when there is none or a rollout drives it, ConflictError as `put` does."""
+        """Remove a flag.
+
+        Raises FlagError when there is none, a rollout drives it or the kill switch is on, ConflictError as `put` does.
+        """
         flag = self.flag(key)
+        if (killed := self.killed) is not None:
+            raise FlagError(
+                f"flag {key} cannot be removed while the kill switch is on: its clients would fall back on the default "
+                "in their own code",
+                found=f"killed by {killed.actor}",
+                hint="Restore the flags first",
+            )
         if flag.driven_by is not None:
             raise FlagError(
                 f"flag {key} cannot be removed while a rollout drives it",
@@ -186,6 +199,15 @@ class FlagWriter:
 
 def _flag_of(record: Record) -> Flag:
     return flag_of(record.key, record.body, version=record.version, updated_at=record.updated_at)
+
+
+def _check_kind(present: Flag, flag: Flag) -> None:
+    if present.kind != flag.kind:
+        raise FlagError(
+            f"the kind of flag {flag.key} stays {present.kind}: code that reads it would break",
+            found=flag.kind,
+            hint="Create another flag, or remove this one first",
+        )
 
 
 def _check_driver(present: Flag | None, flag: Flag, rollout: str | None) -> None:

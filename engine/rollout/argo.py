@@ -129,6 +129,8 @@ def _comments(schedule: Schedule) -> list[str]:
         f"Canary steps of the schedule {schedule}.",
         "Durations are in hours: Argo Rollouts knows s, m and h, and no days.",
         *REQUESTS_NOT_USERS,
+        "Set spec.replicas to that of your Deployment: without it Argo Rollouts runs one pod.",
+        "The steps begin with the next change of the pod template; a Rollout that is new goes to 100 % at once.",
         "Without trafficRouting, which only you can fill in, Argo approaches weights by numbers of pods.",
         *PLACEHOLDERS,
         *POINTS_ONLY,

@@ -16,14 +16,13 @@ from engine.rollout.series import LookPoint, look_series
 from engine.rollout.storage import rollout_of
 from engine.rollout.thresholds import Thresholds
 from engine.rollout.view import due_step, kept_rollout, no_such_rollout, observations_of, view_status
-from engine.rollout.writer import RolloutWriter
+from engine.rollout.writer import Asked, RolloutWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
     from engine.flags import Flag, FlagStore
-    from engine.rollout.gates import Action
     from engine.rollout.incidents import Incident
     from engine.rollout.observations import Observation
     from engine.rollout.schedule import Schedule
@@ -142,13 +141,15 @@ class RolloutControl:
         """
         return self._take(
             key,
-            "edit",
-            expected_version=expected_version,
-            actor=actor,
-            reason=reason,
-            schedule=schedule,
-            thresholds=thresholds,
-            is_automatic=is_automatic,
+            Asked(
+                action="edit",
+                expected_version=expected_version,
+                actor=actor,
+                reason=reason,
+                schedule=schedule,
+                thresholds=thresholds,
+                is_automatic=is_automatic,
+            ),
         )
 
     def start(self, key: str, *, actor: str, expected_version: int | None = None, reason: str = "") -> RolloutStatus:
@@ -157,7 +158,7 @@ class RolloutControl:
         Raises RolloutError when another rollout drives the flag, the kill switch is on, or users would lose the
         treatment.
         """
-        return self._take(key, "start", actor=actor, expected_version=expected_version, reason=reason)
+        return self._take(key, Asked(action="start", actor=actor, expected_version=expected_version, reason=reason))
 
     def advance(
         self, key: str, *, actor: str, expected_version: int | None = None, reason: str = "", override: str = ""
@@ -168,12 +169,13 @@ class RolloutControl:
         the day has not come; `override`, a typed reason that is recorded, goes on against all but the kill switch.
         """
         return self._take(
-            key, "advance", actor=actor, expected_version=expected_version, reason=reason, override=override
+            key,
+            Asked(action="advance", actor=actor, expected_version=expected_version, reason=reason, override=override),
         )
 
     def pause(self, key: str, *, actor: str, reason: str, expected_version: int | None = None) -> RolloutStatus:
         """Stop the ramp where it is: users who have the treatment keep it, and the days stand still."""
-        return self._take(key, "pause", actor=actor, expected_version=expected_version, reason=reason)
+        return self._take(key, Asked(action="pause", actor=actor, expected_version=expected_version, reason=reason))
 
     def resume(
         self, key: str, *, actor: str, expected_version: int | None = None, reason: str = "", override: str = ""
@@ -183,7 +185,8 @@ class RolloutControl:
         Refused with RolloutError while the kill switch is on, or a critical alert stands that is not overridden.
         """
         return self._take(
-            key, "resume", actor=actor, expected_version=expected_version, reason=reason, override=override
+            key,
+            Asked(action="resume", actor=actor, expected_version=expected_version, reason=reason, override=override),
         )
 
     def roll_back(
@@ -195,7 +198,7 @@ class RolloutControl:
         """
         if typed.strip() != ROLL_BACK_WORD:
             raise RolloutError(f'rolling back takes the typed words "{ROLL_BACK_WORD}"', found=typed or "nothing")
-        return self._take(key, "roll back", actor=actor, expected_version=expected_version, reason=reason)
+        return self._take(key, Asked(action="roll back", actor=actor, expected_version=expected_version, reason=reason))
 
     def complete(
         self, key: str, *, actor: str, expected_version: int | None = None, reason: str = "", override: str = ""
@@ -205,7 +208,8 @@ class RolloutControl:
         Refused with RolloutError as `advance` is.
         """
         return self._take(
-            key, "complete", actor=actor, expected_version=expected_version, reason=reason, override=override
+            key,
+            Asked(action="complete", actor=actor, expected_version=expected_version, reason=reason, override=override),
         )
 
     def discard(self, key: str, *, actor: str, expected_version: int | None = None, reason: str = "") -> None:
@@ -295,31 +299,9 @@ class RolloutControl:
         with self._writing("close incident") as (ledger, _):
             close_incident(ledger, incident_key, note=note, actor=actor, at=ledger.now)
 
-    def _take(
-        self,
-        key: str,
-        action: Action,
-        *,
-        actor: str,
-        expected_version: int | None,
-        reason: str = "",
-        override: str = "",
-        schedule: Schedule | None = None,
-        thresholds: Thresholds | None = None,
-        is_automatic: bool | None = None,
-    ) -> RolloutStatus:
-        with self._writing(action) as (ledger, writer):
-            writer.take(
-                key,
-                action,
-                actor=actor,
-                expected_version=expected_version,
-                reason=reason,
-                override=override,
-                schedule=schedule,
-                thresholds=thresholds,
-                is_automatic=is_automatic,
-            )
+    def _take(self, key: str, asked: Asked) -> RolloutStatus:
+        with self._writing(asked.action) as (ledger, writer):
+            writer.take(key, asked)
             return self._seen(ledger, writer.view(key))
 
     @contextmanager

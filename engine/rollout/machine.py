@@ -318,8 +318,9 @@ def _not_in_this_state(rollout: Rollout, action: Action) -> RolloutError:
         return RolloutError(
             "a rollout completes in its last stage", found=f"{left:,} to go", hint="Advance through them first"
         )
+    what = "a draft" if rollout.state is RolloutState.DRAFT else str(rollout.state)
     return RolloutError(
-        f"a rollout that is {rollout.state} cannot {action}",
+        f"a rollout that is {what} cannot {action}",
         found=f"rollout {rollout.key}, {rollout.state}",
         hint=f"It can {' or '.join(possible)}" if possible else "Create another rollout on the flag",
     )

@@ -21,6 +21,7 @@ ARMS: tuple[Arm, ...] = get_args(Arm)
 
 _MOST = 1 << 53  # a JSON number above this loses digits
 _LONGEST_SOURCE = 200
+_NOT_COUNTED = frozenset({"start", "end", "arm", "source"})
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
 
 
@@ -119,6 +120,11 @@ class Observation:
         """What makes it the same observation when it is read again: its arm and its window in UTC."""
         start, end = self.started_at.astimezone(UTC), self.ended_at.astimezone(UTC)
         return f"{self.arm}/{start.isoformat()}/{end.isoformat()}"
+
+    @property
+    def numbers(self) -> dict[str, JsonValue]:
+        """Everything counted, by name: the same whichever file brought it, and in whichever zone its window is told."""
+        return {name: value for name, value in self.as_json().items() if name not in _NOT_COUNTED}
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return the observation as plain JSON."""

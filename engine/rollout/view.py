@@ -16,6 +16,7 @@ from engine.rollout.monitor import judge
 from engine.rollout.observations import Observation, check_year
 from engine.rollout.status import status_of
 from engine.rollout.storage import rollout_of
+from engine.rollout.windows import SAME_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,7 +167,7 @@ def view_status(ledger: Ledger, flags: FlagWriter, view: View) -> RolloutStatus:
         gate=view.gate,
         report=view.report,
         incidents=incidents(ledger, rollout_key=view.rollout.key),
-        warnings=_warnings(flags, view.rollout, clock=ledger.now),
+        warnings=_warnings(flags, view, clock=ledger.now),
     )
 
 
@@ -228,23 +229,29 @@ def _one_line(text: str) -> str:
     return printable(text, longest=LONGEST_REASON)
 
 
-def _warnings(flags: FlagWriter, rollout: Rollout, *, clock: datetime) -> tuple[str, ...]:
+def _warnings(flags: FlagWriter, view: View, *, clock: datetime) -> tuple[str, ...]:
+    rollout = view.rollout
     if rollout.state is RolloutState.COMPLETED:
         return tuple(
             f"A warning stood before it completed, which stops nothing: {one}" for one in rollout.passed_warnings
         )
-    found = [] if not rollout.is_active else _of_an_active_one(flags, rollout, clock=clock)
+    found = [] if view.report is None else _of_an_active_one(flags, rollout, view.report, clock=clock)
     if rollout.ended_at is None and not rollout.is_last_stage and rollout.schedule.advice:
         found.append(rollout.schedule.advice)
     return tuple(found)
 
 
-def _of_an_active_one(flags: FlagWriter, rollout: Rollout, *, clock: datetime) -> list[str]:
+def _of_an_active_one(flags: FlagWriter, rollout: Rollout, report: MonitorReport, *, clock: datetime) -> list[str]:
     flag, found = flags.find(rollout.flag_key), []
     if flag is None or flag.split is None or flag.driven_by != rollout.key:
         found.append(f"Flag {rollout.flag_key} is no longer driven by this rollout: roll it back.")
     elif (flag.treatment, flag.split.shares[0].weight) != (rollout.treatment, rollout.weight):
         found.append(f"Flag {rollout.flag_key} does not have the percentage of this rollout: roll it back.")
+    if report.windows and abs(report.windows[0].percent - rollout.percent) > SAME_SHARE:
+        found.append(
+            f"The newest observations say that {report.windows[0].percent:g} % of the users are in the treatment, and "
+            f"the rollout that {rollout.percent:g} % are: look whether they are of this rollout, and in percent."
+        )
     if rollout.is_simulated:
         found.append(f"Time is simulated, but flag {rollout.flag_key} is the real one: its clients see every step.")
     elif rollout.changed_at - clock > _CLOCKS_DIFFER_BY:

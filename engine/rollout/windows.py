@@ -32,7 +32,8 @@ STAGE, LATEST = 0, 1
 """Rows of the first axis of everything that is counted by window."""
 
 _DAY_S = 86_400.0
-_SAME_SHARE = 1e-6
+SAME_SHARE = 1e-6
+"""Shares of users in percent that differ by no more are one."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,7 +70,7 @@ def looks_at(observations: Iterable[Observation], *, thresholds: Thresholds, sin
     during = [one for one in past if one.arm != "baseline" and one.ended_at > since]
     during = _kept(during, [one.started_at >= since for one in during], "began before the stage did", notes)
     share = next((one.percent for one in reversed(during) if one.arm == "treatment"), None)
-    same = [share is None or abs(one.percent - share) <= _SAME_SHARE for one in during]
+    same = [share is None or abs(one.percent - share) <= SAME_SHARE for one in during]
     during = _kept(during, same, "had another share of users in the treatment", notes)
     arms = {
         arm: _without_overlaps([one for one in [*during, *baseline] if one.arm == arm], notes)

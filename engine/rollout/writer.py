@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import ConflictError, ParameterError, RolloutError, printable
@@ -16,7 +16,14 @@ from engine.rollout.machine import Rollout, RolloutState, Step, apply
 from engine.rollout.observations import check_not_future
 from engine.rollout.schedule import WEIGHT_OF_ONE_PERCENT
 from engine.rollout.storage import rollout_json, rollout_of, step_json
-from engine.rollout.view import due_step, kept_rollout, kill_in_words, observation_stream, view_of
+from engine.rollout.view import (
+    due_step,
+    kept_rollout,
+    kill_in_words,
+    observation_stream,
+    observations_of,
+    view_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +42,20 @@ MOST_OBSERVATIONS = 20_000
 _EVERYBODY = 100 * WEIGHT_OF_ONE_PERCENT
 _MOVES_ON = frozenset({"advance", "complete"})
 _MOST_STEPS = 4  # that a rollout takes by itself at one moment; a pause, then a rollback
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A step that a person asks for; see `engine.rollout.machine.Step`. None of a version is whatever is there."""
+
+    action: Action
+    actor: str
+    expected_version: int | None
+    reason: str = ""
+    override: str = ""
+    schedule: Schedule | None = None
+    thresholds: Thresholds | None = None
+    is_automatic: bool | None = None
 
 
 class RolloutWriter:
@@ -96,20 +117,8 @@ class RolloutWriter:
         """Read and judge every rollout, ordered by key."""
         return tuple(self.view(record.key) for record in self._ledger.all(ROLLOUT_KIND))
 
-    def take(
-        self,
-        key: str,
-        action: Action,
-        *,
-        actor: str,
-        expected_version: int | None,
-        reason: str = "",
-        override: str = "",
-        schedule: Schedule | None = None,
-        thresholds: Thresholds | None = None,
-        is_automatic: bool | None = None,
-    ) -> None:
-        """Take a step that a person asks for, in the light of what the world says now.
+    def take(self, key: str, asked: Asked) -> None:
+        """Take the step that a person asks for, in the light of what the world says now.
 
         Raises
         ------
@@ -119,24 +128,24 @@ class RolloutWriter:
             When the step is refused.
         """
         view = self.view(key)
-        if expected_version is not None and expected_version != view.version:
-            raise self._conflict(view, expected_version)
-        if view.unseen_kill is not None and view.unseen_kill.restored_at is not None and action in _MOVES_ON:
+        if asked.expected_version not in {None, view.version}:
+            raise self._conflict(view, asked.expected_version)
+        if view.unseen_kill is not None and view.unseen_kill.restored_at is not None and asked.action in _MOVES_ON:
             raise RolloutError(
-                f"a rollout cannot {action} before it was paused for what the kill switch did",
+                f"a rollout cannot {asked.action} before it was paused for what the kill switch did",
                 found=kill_in_words(view.unseen_kill),
                 hint="Look at its status, which pauses it, and resume it",
             )
         step = Step(
-            action=action,
+            action=asked.action,
             at=view.now,
-            actor=self._ledger.who(actor),
-            reason=reason,
-            override=override,
+            actor=self._ledger.who(asked.actor),
+            reason=asked.reason,
+            override=asked.override,
             gate=view.gate,
-            schedule=schedule,
-            thresholds=thresholds,
-            is_automatic=is_automatic,
+            schedule=asked.schedule,
+            thresholds=asked.thresholds,
+            is_automatic=asked.is_automatic,
         )
         self._take(view, step)
 
@@ -157,7 +166,7 @@ class RolloutWriter:
             raise ParameterError(
                 f"at most {MOST_OBSERVATIONS:,} observations can be appended at once", found=f"{len(observed):,}"
             )
-        new = []
+        new, known = [], {one.key: one for one in observations_of(self._ledger, key)}
         for one in observed:
             check_not_future(one, kept.now)
             if one.is_simulated and not kept.rollout.is_simulated:
@@ -166,7 +175,10 @@ class RolloutWriter:
                     found=one.source or one.start,
                     hint="Create another rollout on simulated time to rehearse",
                 )
-            if self._ledger.append(observation_stream(key), one.key, one.as_json(), at=one.ended_at):
+            present = known.setdefault(one.key, one)
+            if present.numbers != one.numbers:
+                raise _other_numbers(present, one)
+            if present is one and self._ledger.append(observation_stream(key), one.key, one.as_json(), at=one.ended_at):
                 new.append(one)
         if new:
             evidence = _digest(new)
@@ -250,7 +262,7 @@ class RolloutWriter:
             rollout=after.key,
         )
 
-    def _conflict(self, view: View, expected_version: int) -> ConflictError:
+    def _conflict(self, view: View, expected_version: int | None) -> ConflictError:
         rollout = view.rollout
         return ConflictError(
             f"somebody else changed rollout {rollout.key} in between: you started from version {expected_version}",
@@ -306,6 +318,17 @@ def check_startable(flag: Flag, rollout: Rollout) -> None:
             found=f"{100 * present:g} % of the users in {rollout.treatment}, {100 * first:g} % in the first stage",
             hint="Set the flag's percentage to 0 first, or begin the schedule at it",
         )
+
+
+def _other_numbers(present: Observation, one: Observation) -> ConflictError:
+    name = next(name for name, value in one.numbers.items() if present.numbers[name] != value)
+    came = f", from {present.source}" if present.source else ""
+    return ConflictError(
+        "what was observed is never changed: the same window of the same arm is there with other numbers",
+        found=f"{one.arm} of {one.start} to {one.end}, {name} {one.numbers[name]} against "
+        f"{present.numbers[name]} before{came}",
+        hint="Where the earlier ones were wrong, pause and resume: only what is observed after that is judged",
+    )
 
 
 def _flag_evidence(flag: Flag | None) -> JsonValue:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engine.flags import FILE_NAME, FlagStore
+from engine.flags import FILE_NAME, Flag, FlagStore
 from engine.rollout import RolloutControl
 from engine.workspace import Workspace
 
@@ -47,6 +47,18 @@ def served(server: Server, flag: str) -> Any:
     return document["flags"][flag]
 
 
+def begin_rollout(server: Server, key: str) -> None:
+    """Start a rollout on simulated time on a flag of its own, both called `key`: whatever other tests left behind."""
+    with Workspace.open(server.workspace) as workspace:
+        flags = FlagStore(workspace)
+        variants = {"on": True, "off": False}
+        flag = Flag(key=key, kind="boolean", variants=variants, default_variant="off", safe_variant="off")
+        flags.set(flag, expected_version=0, actor="anna")
+        control = RolloutControl(workspace, flags)
+        control.create(key, flag_key=key, actor="anna", is_simulated=True)
+        control.start(key, actor="anna")
+
+
 def test_a_kill_takes_the_typed_word_and_shows_in_another_session(new_tab: Callable[..., Tab], ship: Server) -> None:
     """One person types the word on a page of data; another one's open tab says so by itself, and may restore."""
     with Workspace.open(ship.workspace) as workspace:
@@ -63,7 +75,7 @@ def test_a_kill_takes_the_typed_word_and_shows_in_another_session(new_tab: Calla
     fill(first, "kill_typed", "kill")
     first.page.get_by_role("button", name=KILL).click()
     for tab in (first, other):
-        tab.page.locator(".st-key-kill_banner").get_by_text("p99 <b>doubled</b> since").wait_for(timeout=8000)
+        tab.page.locator(".st-key-kill_banner").get_by_text("p99 <b>doubled</b> since").wait_for()
     assert other.page.locator(".st-key-kill_banner b").count() == 0
     assert "targeting" not in served(ship, "use_reduced_dims")
     assert served(ship, "use_reduced_dims")["defaultVariant"] == "off"
@@ -71,7 +83,7 @@ def test_a_kill_takes_the_typed_word_and_shows_in_another_session(new_tab: Calla
     fill(other, "restore_typed", "restore")
     other.page.get_by_role("button", name="Restore").click()
     for tab in (other, first):
-        tab.page.locator(".st-key-kill_banner").wait_for(state="detached", timeout=8000)
+        tab.page.locator(".st-key-kill_banner").wait_for(state="detached")
     assert served(ship, "use_reduced_dims")["targeting"]["fractional"][1] == ["on", 25000]
 
 
@@ -121,10 +133,7 @@ def test_a_rehearsal_from_plan_to_alert(new_tab: Callable[..., Tab], ship: Serve
 @pytest.mark.slow
 def test_rolling_back_takes_the_typed_words(new_tab: Callable[..., Tab], ship: Server) -> None:
     """Any other words leave the rollout as it is; the words give everybody the safe variant."""
-    with Workspace.open(ship.workspace) as workspace:
-        control = RolloutControl(workspace, FlagStore(workspace))
-        control.create("to-end", flag_key="enable_new_index", actor="anna", is_simulated=True)
-        control.start("to-end", actor="anna")
+    begin_rollout(ship, "to-end")
     tab = new_tab(ship).open("/rollout?rollout=to-end").says("Running at 5 %")
     press(tab, "roll_back")
     fill(tab, "roll_back_reason", "errors")
@@ -134,16 +143,13 @@ def test_rolling_back_takes_the_typed_words(new_tab: Callable[..., Tab], ship: S
     fill(tab, "roll_back_typed", "roll back")
     tab.page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     tab.says("Rolled back: everybody sees off")
-    assert served(ship, "enable_new_index")["targeting"]["fractional"][1] == ["on", 0]
+    assert served(ship, "to-end")["targeting"]["fractional"][1] == ["on", 0]
 
 
 @pytest.mark.slow
 def test_narrow_screens_do_not_scroll_sideways(new_tab: Callable[..., Tab], ship: Server) -> None:
     """At 390 px nothing on either page is wider than the screen."""
-    with Workspace.open(ship.workspace) as workspace:
-        control = RolloutControl(workspace, FlagStore(workspace))
-        control.create("narrow", flag_key="use_reduced_dims", actor="anna", is_simulated=True)
-        control.start("narrow", actor="anna")
+    begin_rollout(ship, "narrow")
     tab = new_tab(ship, width=NARROW[0], height=NARROW[1])
     for path, chart in (("/rollout?rollout=narrow", "timeline"), ("/flags", None)):
         tab.open(path)

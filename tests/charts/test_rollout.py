@@ -119,11 +119,19 @@ def test_moments_are_those_of_the_readers_clock(ramped: Any) -> None:
 
 
 def test_a_pause_and_a_rollback_are_drawn(ramped: Any) -> None:
-    """A pause is a band from its begin to its end; after a rollback the share is zero and no plan is left."""
+    """A pause is a band from its begin to its end, named in the legend; after a rollback the share is 0, no plan left.
+
+    However short it is: one that was resumed at once is a line that nobody could read without the legend.
+    """
     status, history = ramped(("start", 0), ("pause", 2), ("roll back", 5), now=6)
     figure = rollout.timeline_chart(status, history, colours=LIGHT)
     (band,) = (shape for shape in figure.layout.shapes if shape.name == "paused")
     assert [datetime.fromisoformat(str(end)).replace(tzinfo=UTC) for end in (band.x0, band.x1)] == [day(2), day(5)]
+    assert trace(figure, "paused").marker.color == band.fillcolor
+    assert rollout.describe_timeline(status).endswith("Paused for 3.0 days in all.")
+    never = ramped(("start", 0), now=1)
+    assert "paused" not in {one.name for one in rollout.timeline_chart(*never, colours=LIGHT).data}
+    assert "Paused" not in rollout.describe_timeline(never[0])
     assert list(trace(figure, "so far").y)[-1] == 0.0
     assert not trace(figure, "planned").x
     assert status.state is RolloutState.ROLLED_BACK

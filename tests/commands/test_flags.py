@@ -35,7 +35,7 @@ def test_list_shows_every_flag(flags: Callable[..., Any]) -> None:
     header, *rows = done.stdout.splitlines()
     assert header.split()[:5] == ["flag", "kind", "default", "safe", "version"]
     assert [row.split()[0] for row in rows] == ["enable_new_index", "reduced_dim_size", "use_reduced_dims"]
-    assert rows[2].endswith("0 % on, 100 % off")
+    assert rows[2].endswith("everybody off")
     answer = flags("list", "--json", "-").json
     assert answer["killed"] is None
     assert answer["flags"][1]["variants"] == {"full": 3072, "768": 768}
@@ -47,7 +47,7 @@ def test_set_and_get_tell_what_a_user_gets(flags: Callable[..., Any]) -> None:
         "set", "use_reduced_dims", "--percent", "100", "--owner", "search", "--reason", "all in", "--by", "bob"
     )
     assert done.returncode == 0, done.stderr
-    assert "100 % on, 0 % off" in done.stdout
+    assert "everybody on" in done.stdout
     shown = flags("get", "use_reduced_dims", "--user", "anna")
     assert "user anna: on = true (split)" in shown.stdout
     assert "owner: search" in shown.stdout
@@ -73,10 +73,21 @@ def test_kill_and_restore_take_their_word(flags: Callable[..., Any], folder: Pat
     assert "KILL SWITCH ON since" in killed.stdout
     assert "by anna: p99 doubled" in killed.stdout
     assert "user x: off = false (the kill switch)" in flags("get", "use_reduced_dims", "--user", "x").stdout
-    assert flags("list").stdout.startswith("KILL SWITCH ON")
+    listed = flags("list").stdout
+    assert listed.startswith("KILL SWITCH ON")
+    assert listed.count("(kill switch)") == 3
+    assert "everybody on" not in listed
+    assert "after the restore: everybody on" in flags("get", "use_reduced_dims").stdout
     assert json.loads((folder / "flags.flagd.json").read_text())["metadata"]["isKilled"] is True
     assert "takes a reason" in flags("restore", "--confirm", "restore").stderr
-    assert flags("restore", "--confirm", "restore", "--reason", "fine").returncode == 0
+    assert flags("set", "reduced_dim_size", "--percent", "5", "--by", "bob").stderr == ""
+    assert "everybody has the new safe variant at once" in flags("set", "reduced_dim_size", "--safe", "768").stderr
+    restored = flags("restore", "--confirm", "restore", "--reason", "fine")
+    assert restored.returncode == 0
+    first, edit, *_ = restored.stdout.splitlines()
+    assert first == "Changed while the kill switch was on, and in force now:"
+    assert "bob " in edit
+    assert edit.endswith("reduced_dim_size  percentage none -> 768 5 % / full 95 %")
     assert "user x: on = true (split)" in flags("get", "use_reduced_dims", "--user", "x").stdout
     assert [line.split()[3:5] for line in flags("audit", "--key", "kill").stdout.splitlines()] == [
         ["anna", "restore"],
@@ -154,6 +165,8 @@ def test_an_export_goes_round(flags: Callable[..., Any], tmp_path: Path) -> None
     assert "was written while the kill switch was on" in flags("import", tmp_path / "live.json").stderr
     assert flags("export", "--definitions", "--out", tmp_path / "defs.json").stderr == ""
     assert flags("export", "--definitions", "--json", "-").json == json.loads((tmp_path / "defs.json").read_text())
+    assert "cannot be removed while the kill switch is on" in flags("remove", "use_reduced_dims").stderr
+    flags("restore", "--confirm", "restore", "--reason", "fine")
     flags("remove", "use_reduced_dims")
     dry = flags("import", tmp_path / "defs.json", "--dry-run")
     assert "would be created: use_reduced_dims" in dry.stdout

@@ -63,6 +63,17 @@ def test_start_with_a_flag_makes_the_rollout_first(rollout):
     assert "the audit log gives the very state that is kept" in rollout("history", "ramp").stdout
 
 
+def test_a_start_that_is_refused_leaves_no_draft(rollout):
+    """The draft that a start with a flag made is gone when the start is refused, so that the key is free again."""
+    rollout("start", "ramp", "--flag", FLAG)
+    for _ in range(2):
+        assert "a flag is driven by one rollout at a time" in rollout("start", "other", "--flag", FLAG).stderr
+    assert [one["key"] for one in rollout("list", "--json", "-").json] == ["ramp"]
+    rollout("create", "draft", "--flag", FLAG)
+    assert rollout("start", "draft").returncode == 1
+    assert [one["key"] for one in rollout("list", "--json", "-").json] == ["draft", "ramp"]
+
+
 def test_rolling_back_takes_the_typed_words(rollout):
     """Without --confirm "roll back" nothing is rolled back; with it everybody is safe."""
     rollout("start", "ramp", "--flag", FLAG)

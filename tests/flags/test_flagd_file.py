@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +17,8 @@ from engine.flags import Flag, FlagStore
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from engine.workspace import Workspace
 
@@ -168,6 +172,9 @@ WRITER = """
     sys.stdin.readline()
     n_conflicts = 0
     for change in range(n_changes):
+        if change == n_changes // 2:
+            print("half", flush=True)
+            sys.stdin.readline()
         while True:
             flag = store.flag("shared")
             changed = replace(flag, variants={"count": flag.variants["count"] + 1})
@@ -180,6 +187,29 @@ WRITER = """
     """
 
 
+@contextmanager
+def _read_all_the_while(path: Path) -> Iterator[list[int]]:
+    """Read the file again and again within the block, every time a whole one, and once more after it."""
+    counts: list[int] = []
+    stop = threading.Event()
+
+    def read() -> None:
+        is_last = False
+        while not is_last:
+            is_last = stop.is_set()
+            document: Any = json.loads(path.read_text("ascii"))  # raises when it is not whole
+            counts.append(document["flags"]["shared"]["variants"]["count"])
+
+    with ThreadPoolExecutor(1) as apart:
+        reader = apart.submit(read)
+        reader.add_done_callback(lambda _: counts.append(-1))  # so that nobody waits for a reader that has failed
+        try:
+            yield counts
+        finally:
+            stop.set()
+    reader.result()
+
+
 def _change_in_processes(
     workspace: Workspace,
     store: FlagStore,
@@ -188,7 +218,10 @@ def _change_in_processes(
     n_processes: int,
     n_changes: int,
 ) -> None:
-    """Count one flag up in many processes at once while the file is read, and check that nothing was lost."""
+    """Count one flag up in many processes at once while the file is read, and check that nothing was lost.
+
+    Half-way they wait for the reader, so that it has seen the middle however fast the machine is.
+    """
     store.set(
         Flag(key="shared", kind="integer", variants={"count": 0}, default_variant="count", safe_variant="count"),
         expected_version=0,
@@ -196,24 +229,24 @@ def _change_in_processes(
     )
     head = workspace.audit_head()
     processes = [start_python(WRITER, workspace.folder, number, n_changes) for number in range(n_processes)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    counts: list[int] = []
-    while any(process.poll() is None for process in processes):
-        document: Any = json.loads(store.path.read_text("ascii"))  # raises when it is not whole
-        counts.append(document["flags"]["shared"]["variants"]["count"])
-    answers = [process.communicate(timeout=60) for process in processes]
+    total, half = n_processes * n_changes, n_processes * (n_changes // 2)
+    with _read_all_the_while(store.path) as counts:
+        for said, seen in (("ready\n", 0), ("half\n", half)):
+            for process in processes:
+                assert process.stdout is not None
+                assert process.stdout.readline() == said
+            while seen not in counts and -1 not in counts:
+                time.sleep(0.001)
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write("go\n")
+                process.stdin.flush()
+        answers = [process.communicate() for process in processes]
     assert [(process.returncode, err) for process, (_, err) in zip(processes, answers, strict=True)] == [
         (0, "")
     ] * n_processes
-    total = n_processes * n_changes
-    assert counts == sorted(counts)  # an older state never came back
-    assert len(set(counts)) > 10
+    assert counts.pop() == -1
+    assert (counts[-1], counts) == (total, sorted(counts))  # an older state never came back
     events = workspace.audit(kind="flag", key="shared", after=head, limit=10_000)
     assert [event.after["variants"]["count"] for event in events] == list(range(1, total + 1))
     by_process = [(event.actor, event.reason) for event in events]

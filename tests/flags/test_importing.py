@@ -327,12 +327,13 @@ def test_an_import_is_all_or_nothing_and_says_what_it_did(store: FlagStore) -> N
 
 
 def test_an_import_that_fails_changes_nothing(store: FlagStore) -> None:
-    """A flag of another kind, or an evaluator that others use, stops the whole import."""
+    """A flag of another kind, or an evaluator that others use, stops the whole import, and a dry run says so too."""
     store.import_flags(_parsed(EXAMPLE, safe_variants={"size": "two"}), actor="anna")
     before = (store.flags(), store.path.read_text())
     wrong_kind = {"a new one": EXAMPLE["flags"]["bool"], "use_reduced_dims": EXAMPLE["flags"]["text"]}
-    with pytest.raises(FlagError, match="the kind of flag use_reduced_dims stays boolean"):
-        store.import_flags(_parsed({"flags": wrong_kind}), actor="anna")
+    for dry_run in (True, False):
+        with pytest.raises(FlagError, match="the kind of flag use_reduced_dims stays boolean"):
+            store.import_flags(_parsed({"flags": wrong_kind}), actor="anna", dry_run=dry_run)
     with pytest.raises(FlagError, match="must not change one that other flags use; found faas"):
         store.import_flags(_parsed({"flags": {}, "$evaluators": {"faas": {"==": [1, 2]}}}), actor="anna")
     assert (store.flags(), store.path.read_text()) == before
@@ -356,7 +357,8 @@ def test_an_import_keeps_who_drives_a_flag(store: FlagStore, flag: Flag) -> None
     same = parse_flagd(file_text(store.definitions()))
     assert "ranker" in store.import_flags(same, actor="anna").unchanged
     grown = parse_flagd(file_text(store.definitions()).replace("5000", "6000").replace("95000", "94000"))
-    with pytest.raises(FlagError, match="a rollout drives flag ranker"):
-        store.import_flags(grown, actor="anna")
+    for dry_run in (True, False):
+        with pytest.raises(FlagError, match="a rollout drives flag ranker"):
+            store.import_flags(grown, actor="anna", dry_run=dry_run)
     with pytest.raises(ConflictError):
         store.remove("use_reduced_dims", expected_version=9, actor="anna")

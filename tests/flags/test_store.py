@@ -184,17 +184,34 @@ def _without_moment(store: FlagStore) -> list[str]:
 
 
 def test_edits_while_killed_wait_for_the_restore(store: FlagStore, flag: Flag, dim_flag: Flag) -> None:
-    """A percentage set, a flag created and one removed meanwhile change nothing for users before the restore."""
+    """A percentage set and a flag created meanwhile change nothing for users before the restore, and are listed."""
     start = _set(store, flag.with_percent(0))
+    assert store.edits_since_kill() == ()
     store.kill(actor="carl", typed="kill")
     _set(store, start.with_percent(100), start.version)
+    store.kill(actor="dora", typed="kill", reason="me too")
     _set(store, replace(dim_flag, default_variant="quarter"))
-    store.remove("use_reduced_dims", expected_version=1, actor="anna")
     assert (set(_values(store, "ranker")), set(_values(store, "dims"))) == ({False}, {3072})
     document: Any = store.live_document()
-    assert [one["defaultVariant"] for one in document["flags"].values()] == ["full", "off", "off", "full"]
+    assert [one["defaultVariant"] for one in document["flags"].values()] == ["full", "off", "off", "full", "off"]
+    assert [(event.key, event.actor) for event in store.edits_since_kill()] == [("ranker", "anna"), ("dims", "anna")]
     store.restore(actor="carl", typed="restore", reason="fine")
     assert (set(_values(store, "ranker")), set(_values(store, "dims"))) == ({True}, {768})
+    assert store.edits_since_kill() == ()
+
+
+def test_only_what_is_safe_moves_while_everything_is_killed(store: FlagStore, dim_flag: Flag) -> None:
+    """A wrong safe variant can be mended while everybody has it; a flag cannot be removed from under its clients."""
+    start = _set(store, dim_flag)
+    store.kill(actor="carl", typed="kill")
+    _set(store, replace(start, safe_variant="quarter"), start.version)
+    assert set(_values(store, "dims")) == {768}
+    with pytest.raises(FlagError, match="cannot be removed while the kill switch is on.*found killed by carl"):
+        store.remove("dims", expected_version=2, actor="anna")
+    assert set(_values(store, "dims")) == {768}
+    store.restore(actor="carl", typed="restore", reason="fine")
+    assert set(_values(store, "dims")) == {1536}
+    store.remove("dims", expected_version=2, actor="anna")
 
 
 def test_typed_words_are_checked_by_the_engine(store: FlagStore) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from engine.workspace import Workspace
 
-_LONGEST_S = 20.0
 _FOLLOWS = """
     import json, sys, time
     from engine.flags import FlagStore
@@ -30,8 +29,7 @@ _FOLLOWS = """
         while (store.is_killed is not None) != (line.strip() == "killed"):
             assert time.monotonic() - asked < 20
             time.sleep(0.01)
-        found, waited = store.evaluate("enable_new_index", "u1"), time.monotonic() - asked
-        print(json.dumps([store.is_killed is not None, found.value, waited]), flush=True)
+        print(json.dumps([store.is_killed is not None, store.evaluate("enable_new_index", "u1").value]), flush=True)
 """
 
 
@@ -55,12 +53,9 @@ def test_a_kill_in_one_process_shows_in_the_other(
     other = start_python(_FOLLOWS, workspace.folder, os.environ.get("DIMSHIFT_DATABASE_URL", ""))
     assert _answer(other) == [False, True]
     store.kill(actor="carl", typed="kill", reason="p99 doubled")
-    is_killed, value, waited_s = _answer(other, "killed")
-    assert (is_killed, value) == (True, False)
-    assert isinstance(waited_s, float)
-    assert waited_s < _LONGEST_S
+    assert _answer(other, "killed") == [True, False]
     store.restore(actor="ada", typed="restore", reason="fixed")
-    assert _answer(other, "restored")[:2] == [False, True]
+    assert _answer(other, "restored") == [False, True]
 
 
 _CHANGES = """

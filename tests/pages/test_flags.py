@@ -136,10 +136,15 @@ def test_a_kill_elsewhere_shows_on_every_page(new_tab: Callable[[], App], flags:
 
 
 def test_restoring_takes_a_reason_and_the_word(app: App, flags: FlagStore) -> None:
-    """Without a reason or with another word the switch stays on; with both every flag is exactly as it was."""
+    """Without a reason or with another word the switch stays on; with both every flag is exactly as it was.
+
+    What was edited meanwhile, and will count, is named before.
+    """
     flags.set(flags.flag("use_reduced_dims").with_percent(7), expected_version=1, actor="anna")
     flags.kill(actor="anna", typed="kill")
+    flags.set(flags.flag("reduced_dim_size").with_percent(3), expected_version=1, actor="bob")
     app.show(SCRIPT)
+    assert "by bob: percentage none → 768 3 % / full 97 %" in app.said()
     app.at.text_input(key="restore_typed").set_value("restore")
     app.submit("Restore")
     assert "takes a reason" in errors(app)
@@ -155,6 +160,17 @@ def test_restoring_takes_a_reason_and_the_word(app: App, flags: FlagStore) -> No
     assert "kill switch is on" not in app.said()
 
 
+def test_while_killed_the_form_says_what_moves_at_once(app: App, flags: FlagStore) -> None:
+    """Another safe variant is what everybody gets as soon as it is saved; no flag can be removed from its clients."""
+    flags.kill(actor="anna", typed="kill")
+    app.show(SCRIPT, flag="reduced_dim_size")
+    (safe,) = (box for box in app.at.selectbox if box.label == "Safe variant")
+    safe.set_value("768").run()
+    assert "As soon as this is saved, everybody gets 768" in app.said()
+    app.press("save_flag")
+    assert flags.evaluate("reduced_dim_size", "user").value == 768
+
+
 def test_who_gets_what_is_the_stores_own_answer(app: App, flags: FlagStore) -> None:
     """For a typed user every flag has its variant and reason, and the percentage at which this user comes in."""
     flags.set(flags.flag("use_reduced_dims").with_percent(40), expected_version=1, actor="anna")
@@ -168,13 +184,16 @@ def test_who_gets_what_is_the_stores_own_answer(app: App, flags: FlagStore) -> N
 
 
 def test_the_audit_lists_changes_and_checks_the_chain(app: App, flags: FlagStore) -> None:
-    """Who, what, why and from what to what are in the table, and an intact chain is called intact."""
+    """Who, what, why and from what to what are in the table, of one flag or of the kill switch alone when asked."""
     flags.set(flags.flag("use_reduced_dims").with_percent(5), expected_version=1, actor="anna", reason="start small")
     app.show(SCRIPT, flags_tab="Audit")
     newest = app.at.dataframe[0].value.iloc[0]
     assert (newest["who"], newest["key"], newest["why"]) == ("anna", "use_reduced_dims", "start small")
     assert "percentage on 0 % / off 100 % → on 5 % / off 95 %" in newest["change"]
     assert "The chain is intact" in app.said()
+    flags.kill(actor="carl", typed="kill", reason="errors")
+    app.at.selectbox(key="audit_about").set_value("kill").run()
+    assert app.at.dataframe[0].value[["who", "what", "why"]].values.tolist() == [["carl", "kill", "errors"]]
 
 
 def test_a_damaged_flag_file_is_reported(app: App, flags: FlagStore, workspace_folder: Path) -> None:

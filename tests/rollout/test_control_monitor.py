@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -84,12 +85,17 @@ def test_an_incident_is_closed_once_with_a_note(running, clock, day_of):
 
 
 def test_observations_sent_twice_do_no_harm(running, clock, day_of):
-    """The same windows again are known; the same window with other numbers is a conflict and changes nothing."""
+    """The same windows again are known, also in another file; with other numbers they are refused, and nothing changes.
+
+    A file written every night holds the days before too, under a new name each time.
+    """
     clock.pass_days(1)
     first = running.observe("ramp", day_of(5), actor="metrics")
     again = running.observe("ramp", day_of(5), actor="metrics")
     assert (first.n_new, first.n_known, again.n_new, again.n_known) == (2, 0, 0, 2)
-    with pytest.raises(ConflictError, match="holds another value"):
+    tonight = [replace(one, source="tonight.csv", start="2026-03-01T10:00:00+01:00") for one in day_of(5)]
+    assert running.observe("ramp", (*tonight, *tonight), actor="metrics").n_known == 4
+    with pytest.raises(ConflictError, match=r"other numbers; found treatment of .* p99_ms 600.0 against 120.0 before"):
         running.observe("ramp", day_of(5, latency=5.0), actor="metrics")
     assert len(running.observations("ramp")) == 2
     assert running.status("ramp").state == "running"
@@ -113,6 +119,16 @@ def test_real_time_takes_no_simulated_data(running, clock, day_of):
     simulated = tuple(Observation(**{**vars(one), "is_simulated": True}) for one in day_of(5))
     with pytest.raises(RolloutError, match="takes no simulated observations"):
         running.observe("ramp", simulated, actor="metrics")
+
+
+def test_observations_of_another_share_are_questioned(running, clock, day_of):
+    """A column that holds 0.05 for 5 % is judged, and its share is named beside the rollout's own."""
+    clock.pass_days(1)
+    wrong = running.observe("ramp", [replace(one, percent=0.05) for one in day_of(5)], actor="metrics").status
+    assert "say that 0.05 % of the users are in the treatment, and the rollout that 5 % are" in wrong.warnings[0]
+    clock.pass_days(1)
+    right = running.observe("ramp", day_of(5), actor="metrics").status
+    assert not any("newest observations" in one for one in right.warnings)
 
 
 def test_missing_data_pauses_when_somebody_looks(running, clock, day_of):

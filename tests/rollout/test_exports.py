@@ -105,6 +105,13 @@ def test_a_holdback_ends_in_a_pause_without_end():
     assert steps[-2:] == [{"setWeight": 95}, {"pause": {}}]
 
 
+def test_argo_is_not_applied_without_knowing_what_is_left_out():
+    """The file says that the number of pods is one unless it is set, and that a new Rollout skips its steps."""
+    text = argo_manifests(DEFAULT_SCHEDULE, Thresholds(), name="search-api")
+    assert "# Set spec.replicas to that of your Deployment: without it Argo Rollouts runs one pod." in text
+    assert "a Rollout that is new goes to 100 % at once" in text
+
+
 def test_flagger_fields_meet_its_resource_definition():
     """Intervals are whole minutes, weights whole percents, metrics name their templates, a gate holds the stages."""
     canary, *templates = loaded(flagger_manifests, port=8080)

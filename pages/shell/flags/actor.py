@@ -10,6 +10,7 @@ import streamlit as st
 from engine.errors import EngineError
 from pages.shell import state
 from pages.shell.flags import state as flags_state
+from pages.shell.following import follow
 from pages.shell.services import services
 from pages.shell.text import plain, sentence
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_POLL_S = 3.0
 _NAME_HELP = "Written beside every change in the audit log."
 
 
@@ -67,20 +67,12 @@ def show_notice(purpose: Literal["flags", "rollout", "migration", "runbook", "pe
 
 def watch_changes(drawn: int) -> None:
     """Draw the page anew when anybody, also another process, has changed something since the audit event `drawn`."""
-    _redraw_unless(drawn)
-
-
-@st.fragment(run_every=_POLL_S)
-def _redraw_unless(drawn: int) -> None:
-    shared = services()
-    try:
-        newest, flags = shared.workspace.audit_head(), shared.flags
-    except EngineError:
-        return  # the banner's own poll says so
-    if newest != drawn and flags_state.asked() is None:  # what somebody types into a dialog is not disturbed
-        st.rerun()
-    # The snapshot is looked over several times a second in any case, for all tabs together; it may be a little behind.
-    shared.nudges.listen(drawn, lambda: max(drawn, flags.snapshot().audit_seq), poll_s=_POLL_S)
+    follow(
+        drawn,
+        lambda shared: shared.workspace.audit_head(),
+        # The snapshot is looked over many times a second in any case; it may be a little behind.
+        at_once=lambda shared: max(drawn, shared.flags.snapshot().audit_seq),
+    )
 
 
 def _login_name() -> str:

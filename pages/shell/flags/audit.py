@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.flags.history import change_sentence
+from engine.flags.writer import SWITCH_KEY
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
 
@@ -26,10 +27,10 @@ def show() -> None:
     """List the newest events, check the chain, and offer all of it as a file."""
     _chain()
     filters, amount = st.columns([2, 1], vertical_alignment="bottom")
-    keys = ["all", *services().flags.snapshot().flags]
-    only = filters.selectbox("About", keys, key="audit_about", width=320)
+    keys = [None, SWITCH_KEY, *(key for key in services().flags.snapshot().flags if key != SWITCH_KEY)]
+    only = filters.selectbox("About", keys, key="audit_about", width=320, format_func=_about)
     limit = amount.selectbox("Newest", _SHOWN, key="audit_limit", width=140)
-    found = services().flags.history(key=None if only == "all" else only, limit=int(limit))
+    found = services().flags.history(key=only, limit=int(limit))
     if not found:
         st.caption("Nothing has happened yet.")
         return
@@ -47,6 +48,10 @@ def show() -> None:
     with st.expander("One event in full", icon=":material/data_object:", key="audit_event", on_change="rerun") as one:
         if one.open:
             _in_full(found)
+
+
+def _about(key: str | None) -> str:
+    return {None: "everything", SWITCH_KEY: "the kill switch"}.get(key, str(key))
 
 
 def events_table(found: Sequence[AuditEvent], *, key: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from engine.errors import EngineError, FlagError
+from engine.flags.wording import named, serves
 from pages.shell import state
 from pages.shell.company.allowed import shown
 from pages.shell.flags import actor as flags_actor
@@ -47,8 +48,12 @@ def show(flag: Flag) -> None:
         edit = flags_state.FlagEdit(base=flag)
         flags_state.edit_flag(edit)
     flags_view.driver(edit.base)
-    if services().flags.is_killed is not None:
-        st.caption(":material/emergency_home: A change is kept, but nobody sees it before the flags are restored.")
+    is_killed = services().flags.is_killed is not None
+    if is_killed:
+        st.caption(
+            ":material/emergency_home: A change is kept, but nobody sees it before the flags are restored; only the "
+            "safe variant moves at once."
+        )
     changed: Flag | None = None
     try:
         changed = built(edit.base, _fields(edit))
@@ -59,7 +64,7 @@ def show(flag: Flag) -> None:
         if changed == edit.base:
             _begin_anew(flag)
         _overtaken(flag)
-    _save(edit, changed, problem)
+    _save(edit, changed, problem, is_killed=is_killed)
 
 
 def built(base: Flag, fields: Fields) -> Flag:
@@ -163,7 +168,7 @@ def _who_gets_it(
         )
         return mode, default, None, 0.0
     if mode != PERCENTAGE:
-        st.caption(plain(flags_view.serves(flag, is_killed=False)))
+        st.caption(plain(serves(flag, is_killed=False)))
         return str(mode), None, None, 0.0
     growing, percent = _percentage(flag, mark, names, is_driven=is_driven)
     return mode, None, growing, percent
@@ -213,12 +218,16 @@ def _variants(flag: Flag, mark: str, *, is_driven: bool) -> Sequence[Mapping[str
     return edited
 
 
-def _save(edit: flags_state.FlagEdit, changed: Flag | None, problem: str) -> None:
+def _save(edit: flags_state.FlagEdit, changed: Flag | None, problem: str, *, is_killed: bool) -> None:
     reason = st.text_input("Why?", key=f"why_{edit.base.key}_{edit.base.version}_{edit.round}", max_chars=400)
     if problem:
         st.error(sentence(problem))
     elif changed is not None and changed != edit.base:
-        st.markdown(f"After saving: {plain(flags_view.serves(changed, is_killed=False))}.")
+        when = "After the restore" if is_killed else "After saving"
+        st.markdown(f"{when}: {plain(serves(changed, is_killed=False))}.")
+        if is_killed and changed.safe_value != edit.base.safe_value:
+            safe = named(changed, changed.safe_variant)
+            st.warning(f"As soon as this is saved, everybody gets {plain(safe)}: the kill switch is on.")
     is_changed = changed is not None and changed != edit.base
     with st.container(horizontal=True):
         # Never disabled: what is typed last counts when the button is pressed, and only then the page knows of it.
@@ -251,7 +260,7 @@ def _overtaken(flag: Flag) -> None:
     who = plain(last[0].actor) if last else "Somebody"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.warning(
-            f"**{who}** changed this flag while you edit it: now {plain(flags_view.serves(flag, is_killed=False))}.",
+            f"**{who}** changed this flag while you edit it: now {plain(serves(flag, is_killed=False))}.",
             icon=":material/group:",
         )
         if st.button("Take the newest", key="take_newest", icon=":material/refresh:"):

@@ -37,7 +37,8 @@ def new_flag() -> None:
 
 def remove_flag(flag: Flag) -> None:
     """Offer to remove a flag, once its key has been typed."""
-    with st.popover("Remove", icon=":material/delete:", key="remove_flag", disabled=flag.driven_by is not None):
+    is_held = flag.driven_by is not None or services().flags.is_killed is not None
+    with st.popover("Remove", icon=":material/delete:", key="remove_flag", disabled=is_held):
         st.markdown("Clients that still ask for it get the default in their own code.")
         with st.form(f"remove_form_{flag.key}_{flag.version}", border=False):
             reason = st.text_input("Why?", key="remove_reason", max_chars=400)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.errors import printable
 from engine.flags import RESTORE_WORD
+from engine.flags.history import change_sentence
+from engine.flags.wording import named, serves
 from pages.shell import frame, kill_banner
 from pages.shell.company import allowed
 from pages.shell.flags import actor as flags_actor
@@ -19,7 +19,7 @@ from pages.shell.text import local_time, plain, sentence
 if TYPE_CHECKING:
     from engine.flags import Flag, FlagSnapshot
 
-_LONGEST = 80
+_MOST_EDITS = 5
 
 
 def head() -> None:
@@ -77,35 +77,6 @@ def flag_list(snapshot: FlagSnapshot) -> None:
     )
 
 
-def serves(flag: Flag, *, is_killed: bool) -> str:
-    """Say in a few words what a flag gives to whom now."""
-    if is_killed:
-        return f"everybody {shown(flag, flag.safe_variant)} (kill switch)"
-    if not flag.is_enabled:
-        return "disabled: the caller's own default"
-    if flag.split is not None:
-        total = flag.split.total
-        whole = next((share for share in flag.split.shares if share.weight == total), None)
-        if whole is not None:
-            return f"everybody {shown(flag, whole.variant)}"
-        return ", ".join(
-            f"{100 * share.weight / total:.6g} % {shown(flag, share.variant)}" for share in flag.split.shares
-        )
-    if flag.rules:
-        return "by rules that were imported"
-    if flag.default_variant is None:
-        return "the caller's own default"
-    return f"everybody {shown(flag, flag.default_variant)}"
-
-
-def shown(flag: Flag, variant: str) -> str:
-    """Return a variant with its value where the name does not tell it."""
-    value = json.dumps(flag.variants[variant])
-    if flag.kind == "boolean" or value.strip('"') == variant:
-        return variant
-    return f"{variant} = {printable(value, longest=_LONGEST)}"
-
-
 def choose_flag(snapshot: FlagSnapshot) -> Flag | None:
     """Let the reader choose the flag to change; the address keeps it."""
     keys = list(snapshot.flags)
@@ -133,6 +104,7 @@ def _restore() -> None:
         "**:red[:material/emergency_home:] The kill switch is on.** Restoring brings every flag back to what its "
         "record says; edits made meanwhile count from then on."
     )
+    _edits_since_kill()
     with st.form("restore_form", border=False):
         why, word, button = st.columns([3, 2, 1.5], vertical_alignment="bottom")
         reason = why.text_input("Why is it safe again?", key="restore_reason", max_chars=400)
@@ -150,6 +122,15 @@ def _restore() -> None:
         st.rerun()
 
 
+def _edits_since_kill() -> None:
+    edits = services().flags.edits_since_kill()
+    for event in edits[-_MOST_EDITS:]:
+        changed = change_sentence(event).replace(" -> ", " → ") or event.action
+        st.caption(f":material/edit: **{plain(event.key)}** by {plain(event.actor)}: {plain(changed, longest=400)}")
+    if len(edits) > _MOST_EDITS:
+        st.caption(f"These are the newest of {len(edits):,} edits; the tab Audit lists all.")
+
+
 def _row(flag: Flag, snapshot: FlagSnapshot) -> dict[str, object]:
     is_killed = snapshot.killed is not None
     return {
@@ -157,7 +138,7 @@ def _row(flag: Flag, snapshot: FlagSnapshot) -> dict[str, object]:
         "serves": serves(flag, is_killed=is_killed),
         "percent": None if is_killed or not flag.is_enabled else flag.percent,
         "kind": flag.kind,
-        "safe": shown(flag, flag.safe_variant),
+        "safe": named(flag, flag.safe_variant),
         "driven": flag.driven_by,
         "owner": flag.owner or None,
         "description": flag.description or None,

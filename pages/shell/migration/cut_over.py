@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import EngineError
+from engine.flags.wording import serves
 from engine.migration import store_name
 from engine.migration.cut_over import CUT_BACK_WORD, CUT_OVER_WORD, FLAG, cut_back, cut_over
 from pages.shell import frame, state
@@ -72,13 +73,12 @@ def show(view: View) -> None:
 
 def _now(flag: Flag, *, is_killed: bool) -> None:
     last = services().flags.history(key=FLAG, limit=1)
-    serves = flags_view.serves(flag, is_killed=is_killed)
     with st.container(border=True, gap="small", key="cut_over_now"):
         where = {True: "the target store", False: "the source store"}
         percent = 0.0 if is_killed or not flag.is_enabled else flag.percent or 0.0
         whole = percent in {0.0, 100.0}
         told = where[percent == 100] if whole else f"the target store for {percent:g}\u00a0% of the users"
-        st.markdown(f"Searches go to **{told}**. Flag **{plain(FLAG)}**: {plain(serves)}.")
+        st.markdown(f"Searches go to **{told}**. Flag **{plain(FLAG)}**: {plain(serves(flag, is_killed=is_killed))}.")
         if last:
             one = last[0]
             why = f": {plain(one.reason)}" if one.reason else ""

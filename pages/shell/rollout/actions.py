@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.errors import EngineError
+from engine.experiment.wording import as_start
 from engine.rollout import ROLL_BACK_WORD
 from pages.shell import kill_banner, state
 from pages.shell.company.allowed import shown
@@ -118,7 +119,7 @@ def _onward(status: RolloutStatus) -> None:
     with st.popover("Go on anyway", icon=":material/gavel:", key="override"), st.form("override_form", border=False):
         st.markdown("Against:")
         for one in status.obstacles:
-            st.markdown(f"- {rollout_view.kept_together(one.sentence)}")
+            st.markdown(f"- {rollout_view.kept_together(as_start(one.sentence))}")
         st.text_input("Why is it right to go on?", key=_OVERRIDE_REASON, max_chars=_LONGEST)
         st.form_submit_button(
             f"{label} anyway",

@@ -13,7 +13,9 @@ from engine.rollout import Limit, Schedule, Stage, Thresholds
 from engine.rollout.thresholds import METRIC_NAMES, METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from streamlit.delta_generator import DeltaGenerator
 
     from engine.rollout.thresholds import Metric
     from engine.rollout.traffic_days import Traffic
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
 _MOST_USERS = 10**10
 _MOST_QUERIES = 10**12
 
-# Field, label and help of the shares and the hours that a monitor is told.
-_CHANCES = (
+# Field, label and help of the shares, typed in percent, and of the hours that a monitor is told.
+_SHARES = (
     ("confidence", "No false alert with, %", "Over all looks, metrics and windows of a rollout together."),
     ("rollback_confidence", "No false rollback with, %", "Over all looks, metrics and windows together."),
+    ("day_spread", "Days differ by, %", "For reasons outside the rollout; it widens comparisons with stored days."),
+    ("user_correlation", "Queries of a user are alike by, %", "The intra-class correlation; it widens every interval."),
 )
 _HOURS = (
     ("cool_down_hours", "Cool-down, hours", "An alert that paused the rollout does not pause it again so soon."),
@@ -165,25 +169,29 @@ def _limit_row(base: Thresholds, metric: Metric) -> dict[str, object]:
 
 
 def _monitor_numbers(base: Thresholds, mark: str) -> dict[str, Any]:
-    columns, place = st.columns(3), 0
+    cells = _cells()
     found: dict[str, Any] = {}
-    for fields, unit in ((_CHANCES, 100.0), (_HOURS, 1.0)):
+    for fields, unit in ((_SHARES, 100.0), (_HOURS, 1.0)):
         for name, label, text in fields:
             value = round(unit * float(getattr(base, name)), 6)
-            typed = columns[place % 3].number_input(
+            typed = next(cells).number_input(
                 label, value=value, step=1.0, format="%.6g", key=f"{name}_{mark}", help=text
             )
             found[name] = float(typed or 0.0) / unit
-            place += 1
     for name, label, step, text in _WHOLE:
         value = int(getattr(base, name))
-        typed = columns[place % 3].number_input(label, value=value, step=step, key=f"{name}_{mark}", help=text)
+        typed = next(cells).number_input(label, value=value, step=step, key=f"{name}_{mark}", help=text)
         found[name] = int(typed or 0)
-        place += 1
     found["pauses_when_missing"] = st.toggle(
         "Missing data pauses the rollout", base.pauses_when_missing, key=f"pauses_when_missing_{mark}"
     )
     return found
+
+
+def _cells() -> Iterator[DeltaGenerator]:
+    """Give three places a row, without end: on a narrow screen they keep their order."""
+    while True:
+        yield from st.columns(3)
 
 
 def _number(cell: Any) -> float | None:

@@ -38,8 +38,9 @@ def show(known: Sequence[RolloutStatus]) -> None:
     """Draw the plan of a new rollout from top to bottom, the pre-flight before the start."""
     st.header("A new rollout", anchor=False)
     is_simulated = _clock()
-    flag_key, treatment = _flag(services().flags.snapshot(), is_simulated=is_simulated)
-    _warn_of_simulated_time(flag_key, is_simulated=is_simulated)
+    snapshot = services().flags.snapshot()
+    flag_key, treatment = _flag(snapshot, is_simulated=is_simulated)
+    _warn_of_simulated_time(flag_key, snapshot, is_simulated=is_simulated)
     try:
         schedule_at, thresholds_at, traffic_at = st.tabs(["Schedule", "Thresholds", "Traffic"], key="setup_tabs")
         with schedule_at:
@@ -105,16 +106,19 @@ def _flag_name(key: str, snapshot: FlagSnapshot) -> str:
     return f"{key} (made for rehearsals)" if key == REHEARSAL and key not in snapshot.flags else key
 
 
-def _warn_of_simulated_time(flag_key: str, *, is_simulated: bool) -> None:
+def _warn_of_simulated_time(flag_key: str, snapshot: FlagSnapshot, *, is_simulated: bool) -> None:
     if is_simulated and flag_key == REHEARSAL:
         st.caption(
             f":material/science: Everything is simulated: time, traffic and faults. It ramps the flag {REHEARSAL}, "
             "which no client of yours asks for."
         )
     elif is_simulated:
+        other = snapshot.flags.get(REHEARSAL)
+        is_taken = other is not None and other.driven_by is not None
+        how = f"wait until the rollout of {REHEARSAL} has ended" if is_taken else f"choose the flag {REHEARSAL}"
         st.warning(
             f"Time and traffic are simulated, but flag **{plain(flag_key)}** is the real one: clients that read it see "
-            f"every step. Choose the flag {REHEARSAL} to try things out.",
+            f"every step. To try things out, {how}.",
             icon=":material/warning:",
         )
 

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from engine.rollout import HistoryEntry, RolloutStatus, StageView
 
 _CARD_PX = 258
-_CHECKS: Mapping[str, str] = {
-    "day": "its days are over",
-    "too little data": "enough data",
-    "critical alert": "no critical alert",
-    "kill switch": "kill switch off",
+_CHECKS: Mapping[str, tuple[str, str]] = {
+    "day": ("its days are over", "its days are not over"),
+    "too little data": ("enough data", "not enough data yet"),
+    "critical alert": ("no critical alert", "a critical alert stands"),
+    "kill switch": ("kill switch off", "kill switch on"),
 }
+"""What the checkpoint says of each obstacle: while it is out of the way, and while it stands in it."""
 
 _ONWARD_ONLY = {"day", "too little data"}
 
@@ -47,12 +48,13 @@ def _card(status: RolloutStatus, stage: StageView, history: Sequence[HistoryEntr
     elif is_now:
         if status.state.value == "paused":
             st.markdown(":small[:orange[:material/pause_circle:] paused: its days stand still]")
-        for kind, words in _CHECKS.items():
+        for kind, (fine, refused) in _CHECKS.items():
             if status.next_action == "resume" and kind in _ONWARD_ONLY:
                 continue
-            against = any(one.kind == kind for one in status.obstacles)
-            icon = ":orange[:material/hourglass_top:]" if against else ":green[:material/check_circle:]"
-            st.markdown(f":small[{icon} {words}]")
+            if any(one.kind == kind for one in status.obstacles):
+                st.markdown(f":small[:orange[:material/hourglass_top:] {refused}]")
+            else:
+                st.markdown(f":small[:green[:material/check_circle:] {fine}]")
     elif stage.state == "ahead":
         st.caption("Checkpoint: its days, enough data, no critical alert.")
 

@@ -187,7 +187,7 @@ def chip(alert: Alert) -> str:
 
 def kept_together(words: str) -> str:
     """Return a sentence as plain text whose numbers keep their unit on one line."""
-    return plain(as_start(words), longest=2000).replace(" \\%", "\u00a0\\%")
+    return plain(words, longest=2000).replace(" \\%", "\u00a0\\%")
 
 
 def duration(left: timedelta) -> str:
