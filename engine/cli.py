@@ -37,6 +37,9 @@ TARGET_NOT_MET = 3
 _INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 _APP = Path(__file__).resolve().parents[1] / "app.py"
 
+Corpus = Annotated[str, typer.Argument(help="Corpus vectors, a one-file set, or sample:NAME.")]
+Queries = Annotated[str | None, typer.Option(help="Query vectors; held out from the corpus without.")]
+Dims = Annotated[str | None, typer.Option(help="Dimensions to try, as 64,128,256.")]
 VectorColumn = Annotated[str | None, typer.Option(help="Column of the vectors, where several could be.")]
 QueryColumn = Annotated[str | None, typer.Option(help="Column of the query vectors, where it is another one.")]
 IdColumn = Annotated[str | None, typer.Option(help="Column of the ids.")]
@@ -157,11 +160,11 @@ def inspect(
 
 @app.command()
 def sweep(
-    corpus: Annotated[str, typer.Argument(help="Corpus vectors, a one-file set, or sample:NAME.")],
+    corpus: Corpus,
     *,
-    queries: Annotated[str | None, typer.Option(help="Query vectors; held out from the corpus without.")] = None,
+    queries: Queries = None,
     qrels: Annotated[str | None, typer.Option(help="Relevance judgements, BEIR TSV or TREC.")] = None,
-    dims: Annotated[str | None, typer.Option(help="Dimensions to try, as 64,128,256.")] = None,
+    dims: Dims = None,
     k: Annotated[str, typer.Option("--k", help="Ranks to measure at, as 1,10,100.")] = "1,10,100",
     metric: Annotated[str | None, typer.Option(help="cosine, ip or l2; what the file says, else cosine.")] = None,
     recipe: Annotated[str, typer.Option(help="prefix, or layer_norm before the prefix (nomic).")] = "prefix",
@@ -227,10 +230,10 @@ def sweep(
 
 @app.command()
 def latency(
-    corpus: Annotated[str, typer.Argument(help="Corpus vectors, a one-file set, or sample:NAME.")],
+    corpus: Corpus,
     *,
-    queries: Annotated[str | None, typer.Option(help="Query vectors; held out from the corpus without.")] = None,
-    dims: Annotated[str | None, typer.Option(help="Dimensions to try, as 64,128,256.")] = None,
+    queries: Queries = None,
+    dims: Dims = None,
     path: Annotated[str, typer.Option(help="Serving paths to time.")] = "exact,prefix,hnsw",
     k: Annotated[int, typer.Option("--k", help="Neighbours a query asks for.")] = 10,
     threads: Annotated[int, typer.Option(help="Measure throughput with 1 to this many threads.")] = 1,
@@ -266,10 +269,10 @@ def latency(
 
 @app.command()
 def diagnose(
-    corpus: Annotated[str, typer.Argument(help="Corpus vectors, a one-file set, or sample:NAME.")],
+    corpus: Corpus,
     *,
-    queries: Annotated[str | None, typer.Option(help="Query vectors; held out from the corpus without.")] = None,
-    dims: Annotated[str | None, typer.Option(help="Dimensions to try, as 64,128,256.")] = None,
+    queries: Queries = None,
+    dims: Dims = None,
     k: Annotated[int, typer.Option("--k", help="Neighbours that must be kept.")] = 10,
     vector_column: VectorColumn = None,
     query_column: QueryColumn = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -48,7 +49,7 @@ def output(file: Path, *, rule: str = _RULE) -> Iterator[BinaryIO]:
 @contextmanager
 def _beside(path: Path) -> Iterator[BinaryIO]:
     if path.exists() and not os.access(path, os.W_OK):
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     unfinished = path.parent / f".dimshift-{secrets.token_hex(8)}"
     try:
         with unfinished.open("xb") as opened:

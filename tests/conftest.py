@@ -6,7 +6,9 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import sys
+import textwrap
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     import psycopg
 
@@ -70,8 +72,26 @@ settings.register_profile("dimshift", deadline=None, suppress_health_check=[Heal
 settings.load_profile("dimshift")
 
 
+def pytest_configure() -> None:
+    """Keep what Python compiles, whatever the environment says: every worker, app and shell would do it anew."""
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Have every other worker collect from behind, so that each finds half of the tests compiled by another."""
+    report = yield
+    if isinstance(collector, pytest.Directory) and int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2:
+        report.result.reverse()
+    return report
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is about SQLite itself where the workspaces are in PostgreSQL."""
+    """Put the tests into one order, and skip what is about SQLite itself where the workspaces are in PostgreSQL."""
+    items.sort(key=lambda item: item.path.parts)
     for item in items if ON_POSTGRESQL else ():
         if item.get_closest_marker("sqlite"):
             item.add_marker(pytest.mark.skip(reason="about SQLite itself, and the workspaces are in PostgreSQL"))
@@ -275,6 +295,28 @@ def dimshift(
         return Done(int(stopped.value.code or 0), printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture
+def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a function that starts Python on a piece of code, with arguments, and ends it after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.web import free_port, serving, wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +50,18 @@ class S3Server:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def let_in(self, monkeypatch: pytest.MonkeyPatch, who: tuple[str, str] | None = None) -> None:
+        """Have the drivers of this process find the server and be `who`, by default the one who may."""
+        for name, value in self.environment(who).items():
+            monkeypatch.setenv(name, value)
+
+    def let_nobody_in(self, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+        """Have them find the server and no credentials, not even in the empty folder `home`."""
+        self.let_in(monkeypatch)
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        monkeypatch.setenv("HOME", str(home))
+
     def put(self, folder: Path, prefix: str) -> str:
         """Upload the files of a folder; return their URL."""
         for file in sorted(folder.iterdir()):
@@ -74,16 +85,14 @@ def running_s3(folder: Path) -> Iterator[S3Server]:
     pytest.importorskip("moto", reason="pip install 'dimshift[test]' brings the S3 server of these tests")
     import boto3
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "s3.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=kept)
     server = S3Server(url=f"http://127.0.0.1:{port}", process=process)
     try:
-        _wait_for(server, folder / "s3.log")
+        wait_for_port(port, process, within_s=_STARTS_WITHIN_S, log=folder / "s3.log")
         about: dict[str, Any] = {"endpoint_url": server.url, "region_name": _REGION}
         root = {"aws_access_key_id": "root", "aws_secret_access_key": "root"}
         iam = boto3.client("iam", **about, **root)
@@ -133,8 +142,8 @@ class _Breaking(_Quiet):
 @contextmanager
 def web_server_without_ranges(folder: Path) -> Iterator[str]:
     """Serve a folder by Python's own server."""
-    with _serving(partial(_Quiet, directory=str(folder))) as address:
-        yield address
+    with serving(partial(_Quiet, directory=str(folder))) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -144,29 +153,15 @@ def counting_web_server(folder: Path, *, n_breaks: int = 0) -> Iterator[tuple[st
     The first `n_breaks` long ranges break off halfway.
     """
     handler = type("Handler", (_Breaking,), {"n_breaks": n_breaks, "sent": []})
-    with _serving(partial(handler, directory=str(folder))) as address:
-        yield address, handler.sent
-
-
-@contextmanager
-def _serving(handler: Any) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(partial(handler, directory=str(folder))) as port:
+        yield f"http://127.0.0.1:{port}", handler.sent
 
 
 @contextmanager
 def web_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Serve a folder by aiohttp's server, which lists it and answers ranges; yield its address and the process."""
     pytest.importorskip("aiohttp", reason="pip install 'dimshift[s3]' brings aiohttp")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     code = (
         "import sys; from aiohttp import web; app = web.Application();"
         "app.router.add_static('/', sys.argv[1], show_index=True);"
@@ -175,7 +170,7 @@ def web_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     process = subprocess.Popen([sys.executable, "-c", code, str(folder), str(port)])
     server = S3Server(url=f"http://127.0.0.1:{port}", process=process)
     try:
-        _wait_for(server, None)
+        wait_for_port(port, process, within_s=_STARTS_WITHIN_S)
         yield server.url, process
     finally:
         server.stop()
@@ -198,16 +193,3 @@ def _new_key(iam: Any, name: str) -> tuple[str, str]:
     iam.create_user(UserName=name)
     made = iam.create_access_key(UserName=name)["AccessKey"]
     return made["AccessKeyId"], made["SecretAccessKey"]
-
-
-def _wait_for(server: S3Server, log: Path | None) -> None:
-    host, _, port = server.url.removeprefix("http://").partition(":")
-    deadline = time.monotonic() + _STARTS_WITHIN_S
-    while server.process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"the server did not start: {log.read_text() if log else 'no log'}")

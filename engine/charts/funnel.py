@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.charts import parts
-from engine.charts.theme import FONT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,18 +99,8 @@ def _value(row: FunnelRow, quantity: Quantity) -> Interval:
 def _full_line(figure: go.Figure, result: FunnelResult, quantity: Quantity, *, colours: Palette) -> None:
     if quantity == "recall" or result.full_ndcg is None:
         return
-    figure.add_hline(
-        y=result.full_ndcg.mean,
-        line={"color": colours.text, "width": 1.5, "dash": "dash"},
-        name="full dimension",
-        annotation={
-            "text": f"full dimension {parts.written_interval(result.full_ndcg)}",
-            "font": {"size": 12, "color": colours.text, "family": FONT},
-            "x": 1,
-            "xanchor": "right",
-            "yanchor": "bottom",
-        },
-    )
+    text = f"full dimension {parts.written_interval(result.full_ndcg)}"
+    parts.reference_line(figure, result.full_ndcg.mean, text, name="full dimension", colours=colours, side="right")
 
 
 def _hover(row: FunnelRow, k: int) -> str:

@@ -182,15 +182,8 @@ def _percentile(point: LatencyPoint, name: PercentileName) -> Percentile:
 
 
 def _time_whiskers(values: Sequence[Percentile], colour: str) -> dict[str, object]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0.0 if value.high is None else value.high - value.value for value in values],
-        "arrayminus": [0.0 if value.low is None else value.value - value.low for value in values],
-        "color": colour,
-        "thickness": 1,
-        "width": 3,
-    }
+    times, low, high = ([getattr(one, name) for one in values] for name in ("value", "low", "high"))
+    return parts.error_bars(times, low, high, colour=colour, thickness=1)
 
 
 def _milliseconds(values: Sequence[float], title: str) -> dict[str, object]:

@@ -64,15 +64,13 @@ def dual_latency_chart(seen: DualStatistics, *, colours: Palette) -> go.Figure:
             name=name,
             line={"color": style.colour, "dash": style.dash, "width": 2},
             marker={"size": 9, "color": style.colour, "symbol": style.symbol},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [0 if one.high is None else one.high - one.value for one in shown],
-                "arrayminus": [0 if one.low is None else one.value - one.low for one in shown],
-                "color": style.colour,
-                "thickness": 1.5,
-                "width": 4,
-            },
+            error_y=parts.error_bars(
+                [one.value for one in shown],
+                [one.low for one in shown],
+                [one.high for one in shown],
+                colour=style.colour,
+                cap=4,
+            ),
             hovertext=[_percentile_hover(name, one.share, one.value, one.low, one.high) for one in shown],
             hoverinfo="text",
         )

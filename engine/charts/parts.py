@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log2, log10
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import plotly.graph_objects as go
 
@@ -153,17 +153,58 @@ def add_band(
     )
 
 
-def whiskers(intervals: Sequence[Interval], *, colour: str, width: float = 1.5) -> dict[str, Any]:
-    """Return the error bars that reach from each mean to its bounds."""
+def error_bars(
+    values: Sequence[float | None],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    *,
+    colour: str,
+    thickness: float = 1.5,
+    cap: float = 3,
+) -> dict[str, Any]:
+    """Return error bars from each value to its bounds, of no length where a value or bound is None or not finite."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": [interval.high - interval.mean for interval in intervals],
-        "arrayminus": [interval.mean - interval.low for interval in intervals],
+        "array": [_length(*ends) for ends in zip(values, high, strict=True)],
+        "arrayminus": [_length(*ends) for ends in zip(low, values, strict=True)],
         "color": colour,
-        "thickness": width,
-        "width": 3,
+        "thickness": thickness,
+        "width": cap,
     }
+
+
+def whiskers(intervals: Sequence[Interval], *, colour: str, width: float = 1.5) -> dict[str, Any]:
+    """Return the error bars that reach from each mean to its bounds."""
+    means, low, high = ([getattr(one, name) for one in intervals] for name in ("mean", "low", "high"))
+    return error_bars(means, low, high, colour=colour, thickness=width)
+
+
+def reference_line(
+    figure: go.Figure,
+    y: float,
+    text: str,
+    *,
+    name: str,
+    colours: Palette,
+    side: Literal["left", "right"] = "left",
+    above: bool = True,
+    size: int = 12,
+    dash: str = "dash",
+) -> None:
+    """Draw a line across at `y` with `text` above or below it, at one of its ends."""
+    figure.add_hline(
+        y=y,
+        line={"color": colours.text, "width": 1.5, "dash": dash},
+        name=name,
+        annotation={
+            "text": text,
+            "font": {"size": size, "color": colours.text, "family": FONT},
+            "x": 0 if side == "left" else 1,
+            "xanchor": side,
+            "yanchor": "bottom" if above else "top",
+        },
+    )
 
 
 def bounds_of(intervals: Iterable[Interval]) -> list[float]:
@@ -192,6 +233,11 @@ def escaped(text: str, *, longest: int = 40) -> str:
     Control and bidi characters, which could turn what stands beside it around, become spaces.
     """
     return printable(text, longest=longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _length(start: float | None, end: float | None) -> float:
+    reach = 0.0 if start is None or end is None else end - start
+    return reach if isfinite(reach) else 0.0
 
 
 def _between(one: str, other: str, share: float) -> str:

@@ -6,7 +6,6 @@ from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 from engine.charts import parts
-from engine.charts.theme import FONT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,14 +91,13 @@ def _add_cutoffs(figure: go.Figure, translation: CutoffTranslation, *, colours: 
         name="cut-off, translated",
         line={"color": colours.safe, "width": 2, "dash": "dash"},
         marker={"symbol": "square", "size": 9, "color": colours.safe},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [at.high - at.cutoff for at in translation.dims],
-            "arrayminus": [at.cutoff - at.low for at in translation.dims],
-            "color": colours.safe,
-            "width": 3,
-        },
+        error_y=parts.error_bars(
+            cutoffs,
+            [at.low for at in translation.dims],
+            [at.high for at in translation.dims],
+            colour=colours.safe,
+            thickness=2,
+        ),
         hovertext=[
             f"<b>{at.dim:,} dimensions</b><br>cut-off {parts.written(at.cutoff)} ({parts.written(at.low)} to "
             f"{parts.written(at.high)})<br>flipped {100 * at.flipped.mean:.1f} %, kept as it was "
@@ -108,18 +106,8 @@ def _add_cutoffs(figure: go.Figure, translation: CutoffTranslation, *, colours: 
         ],
         hoverinfo="text",
     )
-    figure.add_hline(
-        y=translation.cutoff,
-        line={"color": colours.text, "width": 1.5, "dash": "dot"},
-        name="production cut-off",
-        annotation={
-            "text": f"cut-off {translation.cutoff:g}",
-            "font": {"size": 12, "color": colours.text, "family": FONT},
-            "x": 0,
-            "xanchor": "left",
-            "yanchor": "bottom",
-        },
-    )
+    cutoff = translation.cutoff
+    parts.reference_line(figure, cutoff, f"cut-off {cutoff:g}", name="production cut-off", colours=colours, dash="dot")
 
 
 def _hover(dim: int, one: Distribution) -> str:

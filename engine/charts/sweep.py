@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isfinite, log10
 from typing import TYPE_CHECKING
 
-from engine.charts.parts import add_band, add_labels, dims_axis, new_figure, score_axis
+from engine.charts.parts import add_band, add_labels, dims_axis, new_figure, reference_line, score_axis
 from engine.charts.theme import FONT, VERDICTS, Palette
 
 if TYPE_CHECKING:
@@ -163,18 +163,8 @@ def _add_band(figure: go.Figure, curve: _Curve, *, colours: Palette) -> None:
 
 
 def _add_target(figure: go.Figure, summary: SweepSummary, *, colours: Palette) -> None:
-    figure.add_hline(
-        y=summary.criterion.target,
-        line={"color": colours.text, "width": 1.5, "dash": "dash"},
-        name="target",
-        annotation={
-            "text": f"target {_target(summary)}",
-            "font": {"size": 13, "color": colours.text, "family": FONT},
-            "x": 0,
-            "xanchor": "left",
-            "yanchor": "top",
-        },
-    )
+    text = f"target {_target(summary)}"
+    reference_line(figure, summary.criterion.target, text, name="target", colours=colours, above=False, size=13)
 
 
 def _add_markers(figure: go.Figure, curve: _Curve, verdict: Verdict, *, colours: Palette) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from engine.errors import printable
+from engine.sizes import written_size
 
 if TYPE_CHECKING:
     from engine.migration import MigrationPlan, MigrationReport
@@ -32,8 +33,8 @@ def print_plan(plan: MigrationPlan) -> None:
     typer.echo(f"To    {printable(plan.target_url)}")
     typer.echo(f"      {printable(plan.creates, longest=400)}")
     kind = "re-normalised" if plan.normalise else "not re-normalised"
-    typer.echo(f"Keep  {plan.dims} dims of {plan.dtype}, {kind}; vectors {_size(plan.source_bytes)} → "
-               f"{_size(plan.target_bytes)}; batches of {plan.batch_size:,} rows")  # fmt: skip
+    typer.echo(f"Keep  {plan.dims} dims of {plan.dtype}, {kind}; vectors {written_size(plan.source_bytes)} → "
+               f"{written_size(plan.target_bytes)}; batches of {plan.batch_size:,} rows")  # fmt: skip
     if plan.seconds is not None:
         typer.echo(f"Time  about {plan.seconds:,.0f} s for the copy, judged by reading {plan.n_probed:,} rows")
     if plan.n_probed_held:
@@ -102,12 +103,3 @@ def answer_json(answer: SearchAnswer, *, url: str) -> dict[str, Any]:
 
 def _interval(one: Interval) -> str:
     return f"{one.mean:.3f} ({one.low:.3f} to {one.high:.3f})"
-
-
-def _size(n_bytes: int) -> str:
-    size = float(n_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:,.0f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} TiB"

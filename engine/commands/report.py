@@ -10,6 +10,7 @@ import typer
 from engine import terminal
 from engine.commands.options import Json, Seed, WorkspaceFolder
 from engine.errors import ParameterError, RunNotFoundError, printable
+from engine.sizes import written_size
 
 if TYPE_CHECKING:
     from engine.present.report.blocks import Report
@@ -108,7 +109,8 @@ def _kinds() -> tuple[str, ...]:
 
 def _print_report(built: Report, out: Path, n_bytes: int, *, n_files: int, tables: Path | None) -> None:
     shown = ", ".join(section.key for section in built.sections)
-    typer.echo(f"{printable(out)}: {n_bytes / 1e6:,.2f} MB, {len(built.charts)} charts, {len(built.tables)} tables")
+    size = written_size(n_bytes)
+    typer.echo(f"{printable(out)}: {size}, {len(built.charts)} charts, {len(built.tables)} tables")
     typer.echo(f"Sections: {shown}")
     if built.left_out:
         typer.echo(f"Left out, since nothing is stored for them: {', '.join(built.left_out)}")

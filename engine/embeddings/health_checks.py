@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Severity = Literal["ok", "warning", "problem"]
 
-FEWEST_QUERIES = 30  # below this no verdict is ever "safe"
+MIN_QUERIES = 30  # below this no verdict is ever "safe"
 
 _WORST_FIRST: tuple[Severity, ...] = ("problem", "warning", "ok")
 # Scoring squares in float32: beyond these norms a square overflows, or drowns in the smallest number there is.
@@ -169,11 +169,11 @@ def _queries(health: Health) -> Iterator[Finding]:
             message="The set has no queries.",
             hint="Give real queries, or hold out a sample of the corpus as queries.",
         )
-    elif health.queries.n < FEWEST_QUERIES:
+    elif health.queries.n < MIN_QUERIES:
         yield Finding(
             severity="warning",
             message=f"Only {_count(health.queries.n, 'query', 'queries')}.",
-            hint=f"Fewer than {FEWEST_QUERIES} never yield the verdict safe; a few hundred give narrow intervals.",
+            hint=f"Fewer than {MIN_QUERIES} never yield the verdict safe; a few hundred give narrow intervals.",
         )
     else:
         yield Finding(severity="ok", message=f"{health.queries.n:,} queries.")

@@ -8,8 +8,9 @@ from engine.migration.fusion import Fused, fuse
 from engine.migration.migrator import Migrator
 from engine.migration.results import MigrationPlan, MigrationReport, Validation
 from engine.migration.settings import MigrationSettings
+from engine.migration.stores.opening import open_store
 from engine.migration.stores.protocol import Batch, IndexSpec, TableSpec, VectorStore
-from engine.migration.stores.urls import open_store, parse_url, store_name
+from engine.migration.stores.urls import parse_url, store_name
 
 __all__ = [
     "Batch",

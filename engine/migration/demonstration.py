@@ -10,8 +10,8 @@ import numpy as np
 
 from engine.embeddings.samples import load_sample
 from engine.migration.stores.local_postgres import LocalPostgres, start_local_postgres
+from engine.migration.stores.opening import open_store
 from engine.migration.stores.protocol import Batch, TableSpec
-from engine.migration.stores.urls import open_store
 from engine.progress import Cancelled, Progress, ignore_progress, never_cancelled, stop_if
 
 if TYPE_CHECKING:

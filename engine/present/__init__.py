@@ -1,1 +1,1 @@
-"""What the workspace knows, put so that others can decide from it: a report as HTML, as Markdown and as tables."""
+"""What the workspace knows, put so that others can decide from it: journey, plan, runbook, report, slides, demo."""

@@ -161,7 +161,15 @@ class _Job:
         if not self._in_place:
             named, places = np.unique(ids, return_inverse=True)
             rows, ids = as_float32(self.corpus[named], self.recipe), places.reshape(ids.shape)
-        _score_pairs(self.queries[queries], rows, ids, self.dim, _METRIC_NUMBERS[self.metric], self.scores[queries])
+        # One type of arrays, because numba compiles the kernel once for each.
+        asked, rows, ids = _read_only(self.queries[queries]), _read_only(rows), np.ascontiguousarray(ids)
+        _score_pairs(asked, rows, ids, self.dim, _METRIC_NUMBERS[self.metric], self.scores[queries])
+
+
+def _read_only(array: Float32) -> Float32:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @_jit_summing

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.embeddings import health_checks
 from engine.tradeoff.bootstrap import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from engine.tradeoff.results import Interval, Verdict
 
-MIN_QUERIES = 30
+MIN_QUERIES = health_checks.MIN_QUERIES
 """Fewer queries than this are never called safe."""
 
 ALPHA = (1 - CONFIDENCE) / 2

@@ -4,7 +4,7 @@ Everything that outlives a process is here: a database (SQLite in the workspace 
 files beside it.
 """
 
-from engine.workspace.access import LEAST_ROLES, Identity, Role, check_access, least_role, may
+from engine.workspace.access import LEAST_ROLES, Identity, Role, check_access, least_role
 from engine.workspace.audit import AuditCheck, AuditEvent
 from engine.workspace.bound_jobs import BoundJobs
 from engine.workspace.datasets import StoredDataset
@@ -47,6 +47,5 @@ __all__ = [
     "check_access",
     "environment",
     "least_role",
-    "may",
     "plain_json",
 ]

@@ -154,34 +154,17 @@ def least_role(kind: str, action: str) -> Role:
     return LEAST_ROLES.get((kind, action), Role.ADMIN)
 
 
-def may(identity: Identity | None, kind: str, action: str) -> bool:
-    """Tell whether `identity` may do `action` to a `kind`; None is the single user, who may do everything."""
-    return identity is None or identity.role.includes(least_role(kind, action))
-
-
-def check_access(identity: Identity | None, kind: str, action: str) -> None:
-    """Raise AccessError unless `identity` may do `action` to a `kind`."""
-    if identity is None or may(identity, kind, action):
+def check_access(identity: Identity, kind: str, action: str, *, role: Role | None) -> None:
+    """Raise AccessError unless `identity`, whose role is `role` by now, None for none, may do `action` to a `kind`."""
+    least = least_role(kind, action)
+    if role is not None and role.includes(least):
         return
-    raise _refusal(identity, kind, action, found=identity.role.value)
-
-
-def check_access_now(identity: Identity, kind: str, action: str, *, listed: Role | None) -> None:
-    """Raise AccessError unless `identity` may do `action` to a `kind` by what the list of roles says now."""
-    role = identity.role_now(listed)
-    if role is not None and role.includes(least_role(kind, action)):
-        return
-    found = "without a role" if role is None else role.value
-    raise _refusal(
-        identity, kind, action, found=found if role is identity.role else f"{found} now, {identity.role.value} before"
-    )
-
-
-def _refusal(identity: Identity, kind: str, action: str, *, found: str) -> AccessError:
     who = {Role.VIEWER: "people with a role", Role.OPERATOR: "operators and admins", Role.ADMIN: "admins"}
-    return AccessError(
-        f"only {who[least_role(kind, action)]} may do this, {action}",
-        found=f"{identity.name}, {found}",
+    found = "without a role" if role is None else role.value
+    before = "" if role is identity.role else f" now, {identity.role.value} before"
+    raise AccessError(
+        f"only {who[least]} may do this, {action}",
+        found=f"{identity.name}, {found}{before}",
         hint="Ask an admin for another role, or somebody who has it",
     )
 

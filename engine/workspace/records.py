@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from engine.errors import ConflictError, ParameterError, WorkspaceError, printable
-from engine.workspace.access import ROLE_KIND, Identity, Role, check_access_now, stream_kind
+from engine.workspace.access import ROLE_KIND, Identity, Role, check_access, stream_kind
 from engine.workspace.audit import AuditEvent, compact_json, event_of, events, last_change, new_event
 from engine.workspace.models import EntryRow, RecordRow, WorkspaceRow
 
@@ -209,7 +209,7 @@ class Ledger:
         # Asked anew for every change: a role may be taken away while what it began goes on.
         listed = None if self._identity.is_fixed else self.get(ROLE_KIND, self._identity.name)
         role = None if listed is None else Role.parse(listed.body["role"])
-        check_access_now(self._identity, kind, action, listed=role)
+        check_access(self._identity, kind, action, role=self._identity.role_now(role))
 
     def _check_writes(self) -> None:
         if not self._writes:

@@ -18,7 +18,7 @@ overview_start.take_finished()
 
 with column():
     try:
-        drawn = overview_view.newest_change()
+        drawn = overview_view.newest_change(services())
         journey = look(services().workspace, flags=services().flags)
     except EngineError as error:
         st.error(sentence(error))

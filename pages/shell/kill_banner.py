@@ -12,6 +12,7 @@ from pages.shell import frame, state
 from pages.shell.company.allowed import shown
 from pages.shell.flags import actor as flags_actor
 from pages.shell.flags import state as flags_state
+from pages.shell.following import follow
 from pages.shell.services import services
 from pages.shell.text import local_time, plain, sentence
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from engine.flags import FlagStore, KillState
 
-_POLL_S = 3.0
 _FLAGS = "flags"
 _PAGE_OF = {"roll back": "rollout", "tick": "runbook", "rehearse": "runbook"}
 _LABEL = ":red[**Kill switch**]"
@@ -43,7 +43,7 @@ def show(url: str) -> None:
             st.warning(sentence(flags.problem), icon=":material/cloud_off:")
         _switch(killed)
         # Not above the page: what a poll sends late would meet the page where it is being drawn.
-        _redraw_unless(_version(killed))
+        follow(_version(killed), lambda shared: _version(shared.flags.is_killed))
     if flags_state.asked() == "kill":
         _dialog()
 
@@ -117,19 +117,6 @@ def _consequences(flags: FlagStore) -> str:
         f"At once, for every user, whatever drives it: {listed}{more}. Running rollouts pause. "
         "Restoring brings the exact earlier state back."
     )
-
-
-@st.fragment(run_every=_POLL_S)
-def _redraw_unless(drawn: int | None) -> None:
-    shared = services()
-    try:
-        flags = shared.flags
-        is_stale = _version(flags.is_killed) != drawn
-    except EngineError:
-        return  # said when the page is drawn next
-    if is_stale and flags_state.asked() is None:
-        st.rerun()
-    shared.nudges.listen(drawn, lambda: _version(flags.is_killed), poll_s=_POLL_S)
 
 
 def _version(killed: KillState | None) -> int | None:

@@ -60,17 +60,3 @@ def told_apart(titles: Mapping[str, str]) -> dict[str, str]:
     for key in sorted(titles):
         first.setdefault(titles[key], key)
     return {key: title if first[title] == key else f"{title} · {key[-8:]}" for key, title in titles.items()}
-
-
-def file_size(n_bytes: int) -> str:
-    """Write a size with the unit that keeps it short.
-
-    >>> file_size(1_572_864)
-    '1.5 MiB'
-    """
-    size = float(n_bytes)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

@@ -35,10 +35,10 @@ CHECKED = (
     (300_000, 768, 500, (96, 192, 384, 768), 100),
 )
 # (documents, dim, queries, number of dims, k), workers, threads each: what nobody measured here.
-EXTRAPOLATED = {
-    "5 M x 3,072": ((5_000_000, 3_072, 1_000, 10, 100), 4, 16),
-    "1 B x 768": ((1_000_000_000, 768, 1_000, 8, 100), 64, 16),
-}
+EXTRAPOLATED = (
+    ((5_000_000, 3_072, 1_000, 10, 100), 4, 16),
+    ((1_000_000_000, 768, 1_000, 8, 100), 64, 16),
+)
 _WITHIN = 1.5  # the model is wrong when it is off by more, either way
 
 
@@ -56,10 +56,11 @@ def cluster() -> dict:
         bench.timed(FITTED[0])  # compiles
         rates = fit_rates([min((bench.timed(shape) for _ in range(2)), key=_worker_s) for shape in FITTED])
         checks = [bench.check(shape, rates) for shape in CHECKED]
-    extrapolated = {
-        name: asdict(estimate(_size(*shape), rates, workers=workers, threads=threads))
-        for name, (shape, workers, threads) in EXTRAPOLATED.items()
-    }
+    extrapolated = [
+        {**_told(shape), "workers": workers, "threads": threads}
+        | asdict(estimate(_size(*shape), rates, workers=workers, threads=threads))
+        for shape, workers, threads in EXTRAPOLATED
+    ]
     worst = max(max(one["predicted_over_measured"], 1 / one["predicted_over_measured"]) for one in checks)
     return {
         "workers": WORKERS,
@@ -111,8 +112,7 @@ class _Bench:
         alone_s = time.perf_counter() - began
         peak = self._peak()
         return {
-            "documents": shape[0],
-            "dim": shape[1],
+            **_told((*shape[:3], len(shape[3]), shape[4])),
             "worker_s": measured.worker_s,
             "predicted_worker_s": predicted.worker_s,
             "predicted_over_measured": predicted.worker_s / measured.worker_s,
@@ -121,7 +121,9 @@ class _Bench:
             "predicted_clock_s": predicted.seconds,
             "cluster_over_process": clock_s / alone_s,
             "peak_worker_mib": peak / MIB,
+            "predicted_worker_mib": predicted.worker_bytes / MIB,
             "memory_over_estimate": peak / predicted.worker_bytes,
+            "predicted_moved_bytes": predicted.moved_bytes,
             "is_equal": bool((found.ids == expected.ids).all() and (found.scores == expected.scores).all()),
         }
 
@@ -144,6 +146,10 @@ class _Bench:
         made = EmbeddingSet(name="made", corpus=np.load(path, mmap_mode="r"), queries=_vectors(n_queries, dim, 1))
         made.__dict__["sha256"] = "0" * 64  # reading the file for its digest is no part of what is timed
         return made
+
+
+def _told(shape: tuple[int, int, int, int, int]) -> dict:
+    return dict(zip(("documents", "dim", "queries", "n_dims", "k"), shape, strict=True))
 
 
 def _worker_s(run) -> float:

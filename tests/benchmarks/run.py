@@ -23,7 +23,8 @@ SCRIPTS = {
     "soak": "soak",
     "kill_banner": "two_apps",
 }
-_TABLE = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
+_PLACE = r"(<!-- {0} -->\n).*?(<!-- /{0} -->)"
+_READ_BYTES_A_SECOND = 1e9  # by a worker, which is assumed
 
 
 def table(results: dict) -> str:
@@ -105,6 +106,42 @@ def _scale_rows(results: dict) -> list[tuple[str, str, str]]:
     ]  # fmt: skip
 
 
+def cluster_table(results: dict) -> str:
+    """Return the README's table of the sweep on a cluster: what was measured, and what the cost model makes of more."""
+    cluster = results["cluster"]
+    lines = [
+        "| Sweep, k = 100 | Processor time of the workers | Memory a worker | Sent between machines |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {_sweep(one)} | **measured {one['worker_s']:.1f} s**, model {one['predicted_worker_s']:.1f} s "
+        f"| **measured {one['peak_worker_mib']:.0f} MiB**, model at most {one['predicted_worker_mib']:.0f} MiB "
+        f"| at most {one['predicted_moved_bytes'] / 1e6:.0f} MB |"
+        for one in cluster["checks"]
+    ]
+    for one in cluster["extrapolated"]:
+        spent = one["worker_s"]
+        lines.append(
+            f"| {_sweep(one, size=_bytes(one['corpus_bytes']))}, {one['workers']} workers of {one['threads']} threads "
+            f"| *extrapolated* {f'{spent / 3600:.0f} h' if spent > 7200 else f'{spent / 60:.0f} min'}: "
+            f"{one['seconds']:.0f} s by the clock, and "
+            f"{one['corpus_bytes'] / one['workers'] / _READ_BYTES_A_SECOND:.0f} s to read "
+            f"| *at most* {one['worker_bytes'] / (1 << 30):.1f} GiB | *at most* {_bytes(one['moved_bytes'])} |"
+        )
+    within = f"The model was within {100 * (cluster['model_off_by'] - 1):.0f} % of the three measured sizes."
+    return "\n".join([*lines, "", within])
+
+
+def _sweep(one: dict, *, size: str = "") -> str:
+    shape = f"{one['documents']:,} × {one['dim']:,}" + (f" ({size})" if size else "")
+    return f"{shape}, {one['queries']:,} queries, {one['n_dims']} dims"
+
+
+def _bytes(n: float) -> str:
+    unit, scale = ("TB", 1e12) if n >= 1e12 else ("GB", 1e9)
+    return f"{n / scale:.1f} {unit}" if n < 10 * scale else f"{n / scale:.0f} {unit}"
+
+
 def _company_rows(results: dict) -> list[tuple[str, str, str]]:
     soak, kill = results["soak"], results["kill_banner"]
     who = f"{soak['n_sessions']} browser sessions for {soak['seconds'] / 60:.0f} minutes, {soak['n_sweeps']} sweeps"
@@ -155,7 +192,11 @@ def main() -> None:
         print(name, output.strip())  # noqa: T201 -- tells the person at the terminal
     results["machine"] = machine()
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    README.write_text(_TABLE.sub(lambda match: f"{match[1]}{table(results)}\n{match[2]}", README.read_text()))
+    text = README.read_text()
+    for place, shown in (("benchmarks", table(results)), ("cluster", cluster_table(results))):
+        pattern = re.compile(_PLACE.format(place), re.DOTALL)
+        text = pattern.sub(lambda match, shown=shown: f"{match[1]}{shown}\n{match[2]}", text)
+    README.write_text(text)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
+from tests.web import wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,13 +52,6 @@ def documented_host() -> str:
     return _only(r"server_name (\S+);", documented_block())
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def write_configuration(folder: Path, *, app_port: int, port: int) -> Path:
     """Write a configuration around the block; only its two ports and the paths of its certificate are others."""
     block = documented_block()
@@ -92,23 +83,11 @@ def running_nginx(program: str, folder: Path, *, app_url: str, port: int) -> Ite
     command = [program, "-p", str(folder), "-e", str(log), "-c", str(configuration)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for(port, process, log)
+        wait_for_port(port, process, within_s=_STARTS_WITHIN_S, log=log)
         yield Proxy(host=documented_host(), port=port, folder=folder)
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _STARTS_WITHIN_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"nginx did not start: {log.read_text() if log.exists() else 'no log'}")
 
 
 def _certificate(folder: Path, host: str) -> tuple[Path, Path]:

@@ -10,16 +10,17 @@ import hashlib
 import html
 import json
 import secrets
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.web import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,15 +54,9 @@ def running_provider(people: dict[str, dict[str, Any]]) -> Iterator[Provider]:
     """Run a provider of these people for as long as the block."""
     provider = Provider(people=people)
     handler = type("Handler", (_Handler,), {"provider": provider})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        provider.url = f"http://localhost:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield provider
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(handler) as port:
+        provider.url = f"http://localhost:{port}"
+        yield provider
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -99,7 +99,7 @@ def test_a_poll_of_the_page_before_does_not_take_the_reader_back(
     role: Any,
     name: str,
 ) -> None:
-    """A run leads to another page, which stays and polls on, though a poll of the page before is asked or begun late."""
+    """The page that a run leads to stays and polls on, though a poll of the page before is asked or begun late."""
     (tmp_path / "script.py").write_text(_APP, encoding="utf-8")
     with app_below(tmp_path, start=("-c", start, "run", str(tmp_path / "script.py"))) as server:
         tab = new_tab(server).open()

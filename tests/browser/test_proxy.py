@@ -9,9 +9,8 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +18,9 @@ import pytest
 
 from pages.shell.frame import PAGES
 from tests.browser.conftest import ARGUMENTS, ROOT, Tab
-from tests.browser.nginx import documented_block, documented_host, free_port, running_nginx, write_configuration
+from tests.browser.nginx import documented_block, documented_host, running_nginx, write_configuration
 from tests.browser.oidc_provider import CLIENT_ID, running_provider
+from tests.web import free_port, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -257,11 +257,5 @@ def _somebody_elses(page: str) -> Iterator[str]:
         def log_message(self, *_arguments: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}/"

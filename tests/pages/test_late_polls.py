@@ -142,3 +142,5 @@ def test_streamlit_has_what_is_replaced() -> None:
     assert {"_state", "_rerun_data"} <= set(ScriptRequests.__init__.__code__.co_names)
     assert "_pages_manager" in ScriptRunner.__init__.__code__.co_names
     assert {"page_script_hash", "fragment_id_queue"} <= set(RerunData.__dataclass_fields__)
+    for name in ("_enqueue_forward_msg", "_call_soon_on_event_loop", "has_fragment"):
+        assert callable(getattr(AppSession, name)), "what nudges reach for"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import printable
-from pages.shell.text import file_size, local_time, plain, sentence, told_apart
+from pages.shell.text import local_time, plain, sentence, told_apart
 
 JOINER = "\u2060"
 MOMENT = datetime(2026, 11, 2, 23, 30, tzinfo=UTC)
@@ -81,15 +81,6 @@ def test_a_sentence_begins_with_a_capital_unless_a_file_is_named_first(words: st
 def test_times_are_the_readers(zone: str | None, shown: str) -> None:
     """Moments are written in the browser's zone; without a known one in UTC, and the text says so."""
     assert local_time(MOMENT, zone) == shown
-
-
-@pytest.mark.parametrize(
-    ("n_bytes", "shown"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 30, "3.0 GiB"), (5 << 40, "5120.0 GiB")],
-)
-def test_sizes_have_the_unit_that_keeps_them_short(n_bytes: int, shown: str) -> None:
-    """Sizes are written in binary units."""
-    assert file_size(n_bytes) == shown
 
 
 @given(st.dictionaries(st.text("0123456789abcdef-", min_size=9, max_size=12), st.sampled_from("abc"), max_size=8))

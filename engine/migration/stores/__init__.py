@@ -1,5 +1,6 @@
 """One adapter a vector database, behind one protocol; opening a store loads its driver and no other."""
 
+from engine.migration.stores.opening import open_store
 from engine.migration.stores.payloads import same_payload
 from engine.migration.stores.protocol import (
     Batch,
@@ -13,7 +14,7 @@ from engine.migration.stores.protocol import (
     VectorStore,
     Written,
 )
-from engine.migration.stores.urls import StoreSecrets, StoreUrl, open_store, parse_url, shown
+from engine.migration.stores.urls import StoreSecrets, StoreUrl, parse_url, shown
 
 __all__ = [
     "Batch",

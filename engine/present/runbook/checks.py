@@ -15,7 +15,6 @@ CheckKey = Literal["backup", "kill-switch", "scripts", "alerts", "preflight", "r
 CHECK_KEYS: tuple[CheckKey, ...] = get_args(CheckKey)
 
 CheckState = Literal["done", "stale", "not met", "open"]
-CHECK_STATES: tuple[CheckState, ...] = get_args(CheckState)
 
 Finding = Literal["holds", "fails", "outdated", "nothing"]
 Measure = Literal["count", "rehearse", "preflight"]

@@ -155,9 +155,9 @@ def _listed(url: str) -> list[str] | None:
     """Return what the folder at `url` holds; None for a file."""
     fs, path = filesystem(url)
     fs.invalidate_cache()  # a worker lives longer than a listing holds
-    if _extension(url) or (not is_web(url) and fs.isfile(path)):  # every page of a web server is a file
-        return None
-    return [str(one) for one in fs.ls(path, detail=False)]
+    # Every page of a web server is a file; elsewhere a folder may well be called corpus.parquet.
+    is_file = bool(_extension(url)) if is_web(url) else fs.isfile(path)
+    return None if is_file else [str(one) for one in fs.ls(path, detail=False)]
 
 
 def _described(url: str, column: str | None) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from engine.tradeoff.size.cost import CostAssumptions, CostEstimate, MonthlyCost, Serving, estimate_cost, query_ms_at
 from engine.tradeoff.summary import BYTES_PER_COMPONENT
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 KIND = "cost"
 Index = Literal["hnsw", "exact"]
 """What answers the queries: an HNSW graph of the truncated vectors, or an exact scan of a truncated copy."""
-
-INDEXES: tuple[Index, ...] = get_args(Index)
 
 
 @dataclass(frozen=True, kw_only=True)

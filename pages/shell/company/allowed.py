@@ -16,9 +16,12 @@ class _Shown(TypedDict):
 
 def refusal(kind: str, action: str) -> str | None:
     """Return why the signed-in person may not do `action` to a `kind`, None when they may."""
+    identity = services().identity
+    if identity is None:
+        return None
     try:
         # By the role of a moment ago: every button asks, and the engine looks again when one is pressed.
-        check_access(services().identity, kind, action)
+        check_access(identity, kind, action, role=identity.role)
     except AccessError as error:
         return f"{error.rule[:1].upper()}{error.rule[1:]}; you are {error.found}."
     return None

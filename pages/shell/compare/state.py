@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.tradeoff.run_comparison import MOST_RUNS, compare_runs
 from pages.shell import state
+from pages.shell.choices import choose_k, choose_quantity, quantities
 from pages.shell.services import services
 from pages.shell.sweep import run_lists
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 RUNS_KEY = "runs"
 """Also the name in the URL."""
-
-_RECALL, _NDCG = "recall", "nDCG"
 
 
 def chosen_runs() -> tuple[dict[str, Run], tuple[str, ...]]:
@@ -54,35 +53,21 @@ def controls(offered: Mapping[str, Run], asked: Sequence[str]) -> int | None:
         if len(ks) < 2:
             return ks[0] if ks else None
         state.settle_choice(state.K_KEY, ks)
-        k = st.segmented_control(
-            "k",
-            ks,
-            default=min(ks, key=lambda one: (abs(one - 10), one)),
-            required=True,
-            key=state.K_KEY,
-            bind="query-params",
-            wrap=True,
-            help="How many results count; those that every run swept.",
-        )
-    return int(k)
+        nearest_10 = min(ks, key=lambda one: (abs(one - 10), one))
+        return choose_k(ks, default=nearest_10, help="How many results count; those that every run swept.")
 
 
 def quantity_control(found: RunComparison) -> Quantity:
     """Draw the choice of what is compared, where every run has judgements."""
     if "ndcg" not in found.quantities:
         return "recall"
-    state.settle_choice(state.CRITERION_KEY, (_RECALL, _NDCG))
-    chosen = st.segmented_control(
+    state.settle_choice(state.CRITERION_KEY, quantities(has_judgements=True))
+    return choose_quantity(
         "Measure",
-        [_RECALL, _NDCG],
-        default=_RECALL,
-        required=True,
-        key=state.CRITERION_KEY,
-        bind="query-params",
+        has_judgements=True,
         help="recall: what each run keeps of its own full dimension. nDCG: how well each answers, against the "
         "relevance judgements.",
     )
-    return "ndcg" if chosen == _NDCG else "recall"
 
 
 def compared(run_ids: Sequence[str], k: int | None) -> RunComparison:

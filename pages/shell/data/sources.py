@@ -8,12 +8,13 @@ import streamlit as st
 
 from engine.embeddings import METRICS, RECIPES, formats
 from engine.embeddings.samples import sample_sets
+from engine.sizes import written_size
 from pages.shell import state
 from pages.shell.company.allowed import shown
 from pages.shell.data import loading
 from pages.shell.services import data_root, services
 from pages.shell.sweep.form import RECIPE_NAMES
-from pages.shell.text import file_size, local_time, plain
+from pages.shell.text import local_time, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +138,7 @@ def _stored() -> Loading | None:
         list(kept),
         format_func=lambda key: (
             f"{kept[key].name} · {kept[key].n_docs:,} × {kept[key].dim:,} · "
-            f"{file_size(kept[key].n_bytes)} · {local_time(kept[key].created_at, zone)}"
+            f"{written_size(kept[key].n_bytes)} · {local_time(kept[key].created_at, zone)}"
         ),
         label_visibility="collapsed",
     )

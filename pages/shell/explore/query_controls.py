@@ -9,12 +9,11 @@ import streamlit as st
 
 from engine.tradeoff import default_criterion
 from pages.shell import state
+from pages.shell.choices import choose_k, choose_quantity, quantities
 
 if TYPE_CHECKING:
     from engine.tradeoff import Quantity
     from pages.shell.explore.frame import Opened
-
-_RECALL, _NDCG = "recall", "nDCG"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +29,8 @@ def query_controls(opened: Opened) -> Looked:
     """Draw the controls; the URL keeps all of them, and k and criterion are those of the Sweep page."""
     sweep = opened.sweep
     dims = list(sweep.dims[:-1] or sweep.dims)
-    offered = [_RECALL, _NDCG] if sweep.has_judgements else [_RECALL]
-    for key, options in ((state.DIM_KEY, dims), (state.K_KEY, list(sweep.ks)), (state.CRITERION_KEY, offered)):
+    measures = quantities(has_judgements=sweep.has_judgements)
+    for key, options in ((state.DIM_KEY, dims), (state.K_KEY, list(sweep.ks)), (state.CRITERION_KEY, measures)):
         state.settle_choice(key, options)
     left, middle, right = st.columns([1.6, 1.2, 1.2], gap="medium", vertical_alignment="bottom")
     if len(dims) > 1:
@@ -46,23 +45,13 @@ def query_controls(opened: Opened) -> Looked:
     else:
         dim = dims[0]
         left.markdown(f"Dimension: **{dim:,}**")
-    k = middle.segmented_control(
-        "k",
-        list(sweep.ks),
-        default=default_criterion(sweep).k,
-        required=True,
-        key=state.K_KEY,
-        bind="query-params",
-        wrap=True,
-        help="How many results count.",
-    )
-    quantity = right.segmented_control(
-        "Measure",
-        offered,
-        default=_RECALL,
-        required=True,
-        key=state.CRITERION_KEY,
-        bind="query-params",
-        help="recall: neighbours of the full dimension that are still found. nDCG: against the relevance judgements.",
-    )
-    return Looked(dim=int(dim), k=int(k), quantity="ndcg" if quantity == _NDCG else "recall")
+    with middle:
+        k = choose_k(sweep.ks, default=default_criterion(sweep).k)
+    with right:
+        quantity = choose_quantity(
+            "Measure",
+            has_judgements=sweep.has_judgements,
+            help="recall: neighbours of the full dimension that are still found. nDCG: against the relevance "
+            "judgements.",
+        )
+    return Looked(dim=int(dim), k=k, quantity=quantity)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from engine.migration.demonstration import SAMPLE
+from engine.sizes import written_size
 from pages.shell import jobs, services, state
 from pages.shell.company.allowed import shown
 from pages.shell.migration import state as kept
@@ -15,7 +16,7 @@ from pages.shell.migration.access import access, without_password
 from pages.shell.migration.state import Pair
 from pages.shell.migration.sweeps import propose_for_demonstration
 from pages.shell.migration.work import look_work, prepare_work
-from pages.shell.text import file_size, plain, sentence
+from pages.shell.text import plain, sentence
 
 if TYPE_CHECKING:
     from engine.migration.stores.protocol import StoreInfo
@@ -181,7 +182,7 @@ def _facts(role: str, info: StoreInfo) -> None:
         "Payload": ", ".join(info.payload_columns) or ("yes" if info.has_payload else "none"),
     }
     if info.n_bytes is not None:
-        facts["Size"] = file_size(info.n_bytes)
+        facts["Size"] = written_size(info.n_bytes)
     st.markdown("  \n".join(f":gray[{name}] {plain(value)}" for name, value in facts.items()))
     if info.writable is False and role == "Target":
         st.warning("This user may not write here.", icon=":material/lock:")

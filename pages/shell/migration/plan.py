@@ -10,6 +10,7 @@ from engine.embeddings import METRICS
 from engine.errors import EngineError
 from engine.migration.job import JobRecord
 from engine.migration.stores.protocol import DTYPES, MOST_DIMS
+from engine.sizes import written_size
 from pages.shell import jobs, services, state
 from pages.shell.company.allowed import shown
 from pages.shell.migration import run as migration_run
@@ -19,7 +20,7 @@ from pages.shell.migration import view as migration_view
 from pages.shell.migration.access import access
 from pages.shell.migration.state import Fields
 from pages.shell.migration.work import plan_work
-from pages.shell.text import file_size, local_time, plain, sentence
+from pages.shell.text import local_time, plain, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -220,7 +221,7 @@ def _plan(view: View, plan: MigrationPlan) -> None:
 def _sentences(plan: MigrationPlan) -> Sequence[str]:
     share = plan.target_bytes / plan.source_bytes if plan.source_bytes else 1.0
     kind = "re-normalised" if plan.normalise else "not re-normalised"
-    sizes = f"{file_size(plan.target_bytes)} instead of {file_size(plan.source_bytes)} ({100 * share:.3g}\u00a0%)"
+    sizes = f"{written_size(plan.target_bytes)} instead of {written_size(plan.source_bytes)} ({100 * share:.3g}\u00a0%)"
     kept_dims = f"keep their first **{plan.dims:,} dims** as {plan.dtype}, {kind} for {plan.metric}"
     found = [f"**{plan.n_rows:,} rows** {kept_dims}: their vectors take {sizes}.", plain(plan.creates)]
     if plan.seconds is not None:
@@ -240,7 +241,7 @@ def _rows(plan: MigrationPlan) -> list[dict[str, object]]:
         "Dims": ("unknown" if source.dim is None else f"{source.dim:,}", f"{plan.dims:,}"),
         "Type": (source.dtype, plan.dtype),
         "Metric": (source.metric or "not said", plan.metric),
-        "Bytes of vectors": (file_size(plan.source_bytes), file_size(plan.target_bytes)),
+        "Bytes of vectors": (written_size(plan.source_bytes), written_size(plan.target_bytes)),
         "Rows a batch": (f"{plan.batch_size:,}", f"{plan.batch_size:,}"),
     }
     return [{"": name, "Source": before, "Target": after} for name, (before, after) in rows.items()]

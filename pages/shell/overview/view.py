@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from engine.errors import EngineError
 from pages.shell import frame
-from pages.shell.flags import state as flags_state
-from pages.shell.services import services
+from pages.shell.following import follow
 from pages.shell.text import plain
 
 if TYPE_CHECKING:
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
 
     from engine.present.journey import Action, Figure, Journey
     from engine.present.journey.results import StepState
+    from pages.shell.services import Services
 
     Colour = Literal["green", "blue", "gray", "red"]
 
@@ -32,7 +31,6 @@ MARKS: Mapping[StepState, tuple[Colour, str]] = {
 }
 """How a step is marked: by colour, by symbol, and always by its word too."""
 
-_POLL_S = 3.0
 _MOST_IN_A_ROW = 4
 
 
@@ -100,25 +98,17 @@ def kept_together(words: str) -> str:
     return plain(words, longest=2000).replace(" \\%", "\u00a0\\%")
 
 
-def newest_change() -> tuple[int, str]:
+def newest_change(shared: Services) -> tuple[int, str]:
     """Return what tells whether anything of the workspace has changed: the newest audit event and the newest run."""
-    workspace = services().workspace
+    workspace = shared.workspace
     return workspace.audit_head(), next((run.id for run in workspace.runs(limit=1)), "")
 
 
 def watch_changes(drawn: tuple[int, str]) -> None:
     """Draw the page anew when anybody, also another process, has changed or stored something since `drawn`."""
-    _redraw_unless(drawn)
-
-
-@st.fragment(run_every=_POLL_S)
-def _redraw_unless(drawn: tuple[int, str]) -> None:
-    try:
-        newest = newest_change()
-    except EngineError:
-        return  # said when the page is drawn next
-    if newest != drawn and flags_state.asked() is None:  # what somebody types into a dialog is not disturbed
-        st.rerun()
+    seq, run = drawn
+    # A run stored elsewhere waits for the poll: to ask for it is too slow for many times a second.
+    follow(drawn, newest_change, at_once=lambda shared: (max(seq, shared.flags.snapshot().audit_seq), run))
 
 
 def _title(journey: Journey) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 from engine.charts import VERDICTS, companion_chart, describe, describe_companion, target_chart
 from engine.tradeoff import Criterion, default_criterion
 from pages.shell import figures, frame, state
+from pages.shell.choices import choose_k, choose_quantity
 from pages.shell.sweep.table import score, scores, share, shares
 from pages.shell.text import local_time, plain
 
@@ -23,7 +24,6 @@ _BADGES: Mapping[Verdict, Literal["green", "yellow", "red"]] = {
     "undecided": "yellow",
     "harmful": "red",
 }
-_RECALL, _NDCG = "recall", "nDCG"
 _DEFAULT_TARGET = 0.95
 
 
@@ -86,28 +86,17 @@ def metrics(summary: SweepSummary) -> None:
 def criterion_controls(result: SweepResult) -> Criterion:
     """Let the reader choose what is judged, at which k, against which target; the URL keeps all three."""
     room = max(1.0, 0.34 * len(result.ks))  # so that five values of k stay in one row on a laptop
-    quantity, k, target = st.columns([1.1, room, 2], gap="medium", vertical_alignment="bottom")
-    chosen = quantity.segmented_control(
-        "Criterion",
-        [_RECALL, _NDCG] if result.has_judgements else [_RECALL],
-        default=_RECALL,
-        required=True,
-        key=state.CRITERION_KEY,
-        bind="query-params",
-        help="recall: neighbours of the full dimension that are still found. nDCG: ranking quality that is kept, for "
-        "sets with relevance judgements.",
-    )
-    chosen_k = k.segmented_control(
-        "k",
-        list(result.ks),
-        default=default_criterion(result).k,
-        required=True,
-        key=state.K_KEY,
-        bind="query-params",
-        wrap=True,
-        help="How many results count.",
-    )
-    chosen_target = target.slider(
+    left, middle, right = st.columns([1.1, room, 2], gap="medium", vertical_alignment="bottom")
+    with left:
+        quantity = choose_quantity(
+            "Criterion",
+            has_judgements=result.has_judgements,
+            help="recall: neighbours of the full dimension that are still found. nDCG: ranking quality that is kept, "
+            "for sets with relevance judgements.",
+        )
+    with middle:
+        k = choose_k(result.ks, default=default_criterion(result).k)
+    target = right.slider(
         "Target",
         0.5,
         1.0,
@@ -119,7 +108,7 @@ def criterion_controls(result: SweepResult) -> Criterion:
         help="recall: the mean recall@k to reach. nDCG: the share of the full dimension's nDCG@k to keep. Moving it "
         "reads the stored values again; nothing is scored.",
     )
-    return Criterion(quantity="ndcg" if chosen == _NDCG else "recall", k=int(chosen_k), target=float(chosen_target))
+    return Criterion(quantity=quantity, k=k, target=float(target))
 
 
 def charts(summary: SweepSummary) -> None:

@@ -39,8 +39,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture
 def as_allowed(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """Be somebody who may do everything in the bucket."""
-    for name, value in s3.environment().items():
-        monkeypatch.setenv(name, value)
+    s3.let_in(monkeypatch)
     return s3
 
 

@@ -104,12 +104,10 @@ def test_what_keeps_a_bucket_closed_is_one_sentence(
         (s3.allowed, "nowhere", "the bucket must exist; found s3://nowhere/x"),
         (s3.allowed, BUCKET, "the table must exist; found no t"),
     ):
-        for name, value in s3.environment(who).items():
-            monkeypatch.setenv(name, value)
         if who is None:
-            monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-            monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-            monkeypatch.setenv("HOME", str(tmp_path))
+            s3.let_nobody_in(monkeypatch, tmp_path)
+        else:
+            s3.let_in(monkeypatch, who)
         with pytest.raises(StoreError) as refused:
             open_store(f"lancedb+s3://{bucket}/x#t").describe()
         assert words in str(refused.value)
@@ -123,8 +121,7 @@ def test_a_bucket_that_goes_away_may_come_back(
 ) -> None:
     """A server that is killed between two reads is not there now: the error by which a migration waits and resumes."""
     with running_s3(tmp_path) as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
+        server.let_in(monkeypatch)
         url = f"lancedb+s3://{BUCKET}/gone#t"
         with (
             Workspace.open(tmp_path / "w") as workspace,

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from engine.errors import InputError, ParameterError
-from engine.present.report.blocks import Column, Report, Section, Table
+from engine.present.report.blocks import Column, Section, Table
 from engine.present.report.files import check_report_files, report_format, write_report, write_tables
+from tests.present.report.empty import EMPTY
 
-EMPTY = Report(
-    title="t",
-    subject="s",
-    labels=(),
-    run_id="r",
-    made_at=datetime(2026, 3, 1, tzinfo=UTC),
-    version="0",
-    sections=(),
-    left_out=(),
-)
 TABLE = Table(key="numbers", title="T", columns=(Column(name="n", values=[1], form="count"),))
 
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,22 +18,13 @@ from engine.charts.theme import CONFIG
 from engine.present.report.blocks import Card, Cards, Column, Heading, Points, Report, Section, Statement, Table, Words
 from engine.present.report.html import render_html
 from engine.tradeoff import load_sweep, summarize
+from tests.present.report.empty import EMPTY
 
 if TYPE_CHECKING:
     from engine.workspace import Workspace
 
 MOST_BYTES = 8_000_000
 BIDI = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-EMPTY = Report(
-    title="t",
-    subject="s",
-    labels=(),
-    run_id="r",
-    made_at=datetime(2026, 3, 1, tzinfo=UTC),
-    version="0",
-    sections=(),
-    left_out=(),
-)
 
 
 def report_of(text: str) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +13,11 @@ from hypothesis import strategies as st
 from engine.present.report.blocks import Column, Heading, Points, Report, Section, Table, Words
 from engine.present.report.markdown import render_markdown
 from engine.present.report.wording import LONGEST_CELL, harmless
+from tests.present.report.empty import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EMPTY = Report(
-    title="t",
-    subject="s",
-    labels=(),
-    run_id="r",
-    made_at=datetime(2026, 3, 1, tzinfo=UTC),
-    version="0",
-    sections=(),
-    left_out=(),
-)
 TAGS = ["h1", "p", "h2", "p", "ul", "li", "h3", "h4", "table", "thead", "tr", "th", "tbody", "tr", "td"]
 
 

@@ -88,6 +88,17 @@ def test_parts_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert list_parts(str(tmp_path / "part-2.npy")) == (str(tmp_path / "part-2.npy"),)
 
 
+@pytest.mark.parametrize("form", ["npy", "parquet"])
+def test_a_folder_that_is_called_like_a_file_is_a_folder(tmp_path: Path, form: str) -> None:
+    """Writers such as Spark call the folder of the parts corpus.parquet; its parts are found."""
+    folder = tmp_path / f"corpus.{form}"
+    folder.mkdir()
+    (folder / "_SUCCESS").touch()
+    urls = tuple(_write(folder, number, np.ones((3, 4), np.float32), form) for number in (1, 2))
+    assert list_parts(str(folder)) == urls
+    assert list_parts(urls[0]) == urls[:1]
+
+
 def test_parts_of_a_store_that_is_no_disk_are_read_in_ranges() -> None:
     """Npy and Parquet parts behind fsspec are listed by URL, described and read without ever being whole in memory."""
     import io

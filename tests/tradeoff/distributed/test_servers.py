@@ -65,8 +65,7 @@ def formats(on_disk, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def as_allowed(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Be somebody who may read the bucket."""
-    for name, value in s3.environment().items():
-        monkeypatch.setenv(name, value)
+    s3.let_in(monkeypatch)
     forget_connections()
     yield
     forget_connections()
@@ -133,12 +132,10 @@ def test_what_is_not_there_or_not_allowed_is_one_sentence(
         (s3.allowed, f"s3://{BUCKET}/other", "other: it must be readable on every worker; found no such file"),
         (s3.allowed, f"{url}/part-7.npy", "part-7.npy: it must be readable on every worker"),
     ):
-        for name, value in s3.environment(who).items():
-            monkeypatch.setenv(name, value)
         if who is None:
-            monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-            monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-            monkeypatch.setenv("HOME", str(tmp_path))
+            s3.let_nobody_in(monkeypatch, tmp_path)
+        else:
+            s3.let_in(monkeypatch, who)
         forget_connections()
         with pytest.raises(EngineError) as refused:
             describe_parts(list_parts(asked))
