@@ -254,19 +254,30 @@ def show_first_sweep(job: Job) -> None:
 
 def watch(owner: str, job_id: str, *, cancellable: bool, news: Callable[[], object] | None = None) -> None:
     """Show how far a job is; the page is drawn anew when it is over or `news` returns something else than now."""
-    _watch(owner, job_id, cancellable=cancellable, news=news, told=None if news is None else news())
+    told = None if news is None else news()
+    _watch(owner, job_id, cancellable=cancellable, news=news, told=told, with_page=[True])
 
 
 @st.fragment(run_every=_POLL_S)
 def _watch(
-    owner: str, job_id: str, *, cancellable: bool, news: Callable[[], object] | None = None, told: object = None
+    owner: str,
+    job_id: str,
+    *,
+    cancellable: bool,
+    news: Callable[[], object] | None,
+    told: object,
+    with_page: list[bool],
 ) -> None:
     shared = services()
+    # The page that this is drawn with may have a click to answer further down, which would be lost: a poll comes soon.
+    is_poll = not (with_page and with_page.pop())
     try:
         job = shared.jobs.job(owner, job_id)
     except JobNotFoundError:
-        st.rerun()
-    if job.is_finished or (news is not None and news() != told):
+        if is_poll:
+            st.rerun()
+        return
+    if is_poll and (job.is_finished or (news is not None and news() != told)):
         st.rerun()
     what = "Waiting for a free worker" if job.state == "queued" else job.message or "Starting"
     what = "Stopping" if job.cancelling else what

@@ -39,6 +39,7 @@ ARGUMENTS = (
     "--no-first-run",
     "--disable-gpu",
     "--process-per-site",  # a second tab runs in the process of the first, which has compiled the scripts already
+    "--js-flags=--no-opt --no-maglev",  # pages live for seconds: optimised scripts do not pay
 )
 _STARTS_WITHIN_S = 30.0
 _ports_left: list[int] = []

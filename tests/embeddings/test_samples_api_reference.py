@@ -207,11 +207,13 @@ def test_stored_vectors_are_those_of_the_texts(api: EmbeddingSet):
 
 
 def test_every_listed_name_has_a_text(api: EmbeddingSet):
-    """All names resolve without a warning, where the versions are those of the build."""
+    """All names resolve without a warning, where the versions are those of the build, and each is read once."""
     _skip_unless_versions_match()
     assert api.corpus_texts is not None
     assert NOT_INSTALLED not in api.corpus_texts
+    n_read = entry_of.cache_info().misses
     assert all(api.corpus_texts)
+    assert entry_of.cache_info().misses == n_read
 
 
 def test_loading_imports_none_of_the_packages():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,9 +31,9 @@ def postgres() -> Iterator[LocalPostgres]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
+def workspace(empty_workspace: Path, tmp_path: Path) -> Iterator[Workspace]:
     """Return an empty workspace."""
-    with Workspace.open(tmp_path / "workspace") as opened:
+    with Workspace.open(shutil.copytree(empty_workspace, tmp_path / "workspace")) as opened:
         yield opened
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from engine.embeddings.samples import load_sample
 from engine.errors import WorkspaceError
 from engine.tradeoff import load_sweep, save_sweep, sweep
 from engine.workspace import Workspace
+from pages.shell import jobs, state
 from pages.shell.services import services
 
 if TYPE_CHECKING:
@@ -279,6 +281,26 @@ def test_two_sweeps_at_once_are_both_kept(app: App, stored_run: Run, workspace_f
     app.until(lambda _at: len(runs(workspace_folder)) == 3).until(lambda at: not at.get("progress"))
     assert {run.dataset["n_queries"] for run in runs(workspace_folder)} == {200, 60, 70}
     assert app.at.text_input(key="run").value in {run.id for run in runs(workspace_folder)[:2]}
+
+
+def test_a_click_is_not_lost_to_a_sweep_that_ends_meanwhile(
+    app: App, stored_run: Run, workspace_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The button that a page is drawn for is answered, although a sweep ends just after the page looked for its end."""
+
+    def looked_too_early() -> None:
+        while any(not services().jobs.job(state.owner(), one).is_finished for one in state.followed_jobs("sweep")):
+            time.sleep(0.01)
+
+    app.open(SCRIPT)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "take_swept", looked_too_early)
+        for n_queries in (60, 70):
+            app.at.session_state["new_sweep"] = True
+            app.at.run()
+            app.at.number_input(key=f"n_queries_{app.at.selectbox(key='sweep_source').value}").set_value(n_queries)
+            app.at.button(key="run_sweep").click().run()
+    app.until(lambda _at: len(runs(workspace_folder)) == 3)
 
 
 def test_the_run_is_still_open_after_a_visit_elsewhere(app: App, stored_run: Run, workspace_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, clock: Clock) -> Iterator[Workspace]:
+def workspace(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, database_url: str | None
+) -> Iterator[Workspace]:
     """Return an empty workspace below `tmp_path`."""
-    with Workspace.open(tmp_path / "workspace", clock=clock) as opened:
+    folder = tmp_path / "workspace"
+    if database_url is None:
+        shutil.copytree(request.getfixturevalue("empty_workspace"), folder)
+    with Workspace.open(folder, clock=clock) as opened:
         yield opened
 
 

@@ -15,6 +15,7 @@ PACKAGES = ("numpy", "scipy", "pandas", "sklearn")
 NOT_INSTALLED = "(not installed here)"
 
 _MISSING = object()
+_MOST_ENTRIES = 8192  # all of the bundled set: fewer are forgotten before a second pass over its texts asks for them
 _SIGNATURES = re.compile(r"[\w.]+\(.*\)(\s*->[^\n]*)?(\n--)?", re.DOTALL)
 _SEE_ALSO = re.compile(r"^See [Aa]lso\n-{3,}\n(.*?)(?=\n[^\n]+\n-{3,}\n|\Z)", re.DOTALL | re.MULTILINE)
 _UNDERLINE = re.compile(r"-{3,}|={3,}")
@@ -63,7 +64,7 @@ def docstring_of(value: object) -> str | None:
     return docstring
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MOST_ENTRIES)
 def entry_of(name: str) -> Entry | None:
     """Return the entry of a public name such as ``numpy.argsort``; None when this machine has none.
 

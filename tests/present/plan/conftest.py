@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -87,7 +88,7 @@ def measured(told_workspace: Path) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
+def workspace(empty_workspace: Path, tmp_path: Path) -> Iterator[Workspace]:
     """Return an empty workspace."""
-    with Workspace.open(tmp_path / "workspace") as opened:
+    with Workspace.open(shutil.copytree(empty_workspace, tmp_path / "workspace")) as opened:
         yield opened

@@ -94,18 +94,10 @@ def parse() -> type[Page]:
     return Page
 
 
-@pytest.fixture(scope="session")
-def _empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an empty workspace, made once: a copy of it is quicker than another."""
-    folder = tmp_path_factory.mktemp("template") / "workspace"
-    Workspace.open(folder).close()
-    return folder
-
-
 @pytest.fixture
-def workspace(_empty: Path, tmp_path: Path) -> Iterator[Workspace]:
+def workspace(empty_workspace: Path, tmp_path: Path) -> Iterator[Workspace]:
     """Return an empty workspace."""
-    with Workspace.open(shutil.copytree(_empty, tmp_path / "workspace")) as opened:
+    with Workspace.open(shutil.copytree(empty_workspace, tmp_path / "workspace")) as opened:
         yield opened
 
 

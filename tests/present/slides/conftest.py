@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,7 +37,7 @@ def sources(told: Workspace, told_run: str) -> Sources:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
+def workspace(empty_workspace: Path, tmp_path: Path) -> Iterator[Workspace]:
     """Return an empty workspace."""
-    with Workspace.open(tmp_path / "workspace") as opened:
+    with Workspace.open(shutil.copytree(empty_workspace, tmp_path / "workspace")) as opened:
         yield opened
