@@ -12,6 +12,7 @@ from engine.embeddings import EmbeddingSet
 from engine.embeddings.encoder import encode
 from engine.embeddings.samples import load_sample
 from engine.tradeoff import save_sweep, sweep
+from engine.tradeoff.panels import PANELS as ALL_PANELS
 from engine.tradeoff.panels import explore
 from engine.workspace import Workspace
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from engine.tradeoff import SweepResult
     from tests.browser.conftest import Server, Tab
 
 pytestmark = pytest.mark.browser
@@ -44,15 +46,38 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
+USUAL = {"/nesting"}
+"""The other pages are looked at with the slow tests: measuring and drawing them all takes half a minute."""
+MEASURED = ("nesting", "clusters", "score-scale", "forecast")
+"""The panels of the usual tests; the pages of the other ones measure when they are asked to."""
+
+
 @pytest.fixture(scope="module")
-def explored(start_server: Callable[[], Server]) -> Server:
-    """Return an app whose workspace holds everything measured of the bundled set, on a few of its queries."""
+def swept(start_server: Callable[[], Server]) -> tuple[Server, SweepResult, str]:
+    """Return an app whose workspace holds a sweep of the bundled set, on a few of its queries."""
     started = start_server()
-    sample = load_sample("api-reference")
-    result = sweep(sample, (32, 64, 256), (1, 10), n_queries=100)
+    result = sweep(load_sample("api-reference"), (32, 64, 256), (1, 10), n_queries=100)
     with Workspace.open(started.workspace) as workspace:
-        explore(workspace, sample, result, run_id=save_sweep(workspace, result).id)
+        return started, result, save_sweep(workspace, result).id
+
+
+@pytest.fixture(scope="module")
+def explored(swept: tuple[Server, SweepResult, str]) -> Server:
+    """Return that app with the panels of the usual tests measured."""
+    started, result, run_id = swept
+    with Workspace.open(started.workspace) as workspace:
+        explore(workspace, load_sample("api-reference"), result, run_id=run_id, keys=MEASURED)
     return started
+
+
+@pytest.fixture(scope="module")
+def all_explored(explored: Server, swept: tuple[Server, SweepResult, str]) -> Server:
+    """Return that app with every panel measured."""
+    started, result, run_id = swept
+    others = {one.key for one in ALL_PANELS} - set(MEASURED)
+    with Workspace.open(started.workspace) as workspace:
+        explore(workspace, load_sample("api-reference"), result, run_id=run_id, keys=others)
+    return explored
 
 
 def painted(tab: Tab, key: str) -> Any:
@@ -77,26 +102,28 @@ def rankings(tab: Tab) -> list[str]:
     return [tab.page.locator(".st-key-search_results [data-testid=stColumn]").nth(i).inner_text() for i in (0, 1)]
 
 
-def test_every_panel_paints_and_fits_a_narrow_screen(new_tab: Callable[..., Tab], explored: Server) -> None:
+@pytest.mark.parametrize("path", [one if one in USUAL else pytest.param(one, marks=pytest.mark.slow) for one in PANELS])
+def test_every_panel_paints_and_fits_a_narrow_screen(
+    new_tab: Callable[..., Tab], request: pytest.FixtureRequest, path: str
+) -> None:
     """Each panel draws its charts with a text alternative; at 390 px nothing is wider than the screen."""
-    tab = new_tab(explored, width=NARROW[0], height=NARROW[1])
-    for path, panels in PANELS.items():
-        tab.open(path)
-        for name, keys in panels.items():
-            tab.page.get_by_role("tab", name=name).click()
-            tab.page.get_by_role("tab", name=name, selected=True).wait_for()
-            tab.settled()
-            for key in keys:
-                chart = painted(tab, key)
-                assert chart.bounding_box()["width"] <= NARROW[0], name
-                assert chart.locator("[aria-label], img").count() >= 1, name
-            assert_it_fits(tab, name)
+    server = request.getfixturevalue("explored" if path in USUAL else "all_explored")
+    tab = new_tab(server, width=NARROW[0], height=NARROW[1]).open(path)
+    for name, keys in PANELS[path].items():
+        tab.page.get_by_role("tab", name=name).click()
+        tab.page.get_by_role("tab", name=name, selected=True).wait_for()
+        tab.settled()
+        for key in keys:
+            chart = painted(tab, key)
+            assert chart.bounding_box()["width"] <= NARROW[0], name
+            assert chart.locator("[aria-label], img").count() >= 1, name
+        assert_it_fits(tab, name)
 
 
 @pytest.mark.slow
-def test_charts_are_dark_on_a_dark_page(new_tab: Callable[..., Tab], explored: Server) -> None:
+def test_charts_are_dark_on_a_dark_page(new_tab: Callable[..., Tab], all_explored: Server) -> None:
     """A chart has the background of the palette that the system prefers."""
-    tab = new_tab(explored, scheme="dark").open("/serving?serving=Bytes")
+    tab = new_tab(all_explored, scheme="dark").open("/serving?serving=Bytes")
     chart = painted(tab, "storage_chart")
     colour = DARK.background
     expected = f"rgb({int(colour[1:3], 16)}, {int(colour[3:5], 16)}, {int(colour[5:7], 16)})"

@@ -68,6 +68,7 @@ def test_first_visit_of_a_new_installation(new_tab: Callable[..., Tab], start_se
     assert stored_names(server) == ["API reference"]
 
 
+@pytest.mark.slow
 def test_the_address_reopens_the_view(new_tab: Callable[..., Tab], server: Server) -> None:
     """Criterion, k and target go into the address; another browser that opens it sees the same."""
     tab = new_tab(server).open("/sweep").curve()
