@@ -114,6 +114,10 @@ def connected(scheduler: str) -> Iterator[Cluster]:
             found=scheduler if isinstance(error, OSError) else f"{scheduler}: {error}",
             hint=_START,
         ) from None
+    except AssertionError:  # what Dask raises when the thread of its client has not begun within 10 s
+        raise ClusterError(
+            "this machine must have time for Dask to start within 10 s", hint="Try again when it has less to do"
+        ) from None
     try:
         yield Cluster(client, scheduler)
     finally:

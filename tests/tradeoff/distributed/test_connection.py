@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engine.errors import AmbiguousColumnsError, CancelledError, ClusterError, EngineError, VectorError
-from engine.tradeoff.distributed.connection import as_engine_error, check_versions
+from engine.tradeoff.distributed.connection import as_engine_error, check_versions, connected
 from engine.tradeoff.distributed.tasks import worker_facts
 
 
@@ -49,3 +49,14 @@ def test_other_failures_of_workers_are_one_sentence() -> None:
     killed = as_engine_error(KilledWorker("score-1", None, 3))
     assert "found a task on which 4 workers died" in str(killed)
     assert "found MemoryError: 8 GiB" in str(as_engine_error(MemoryError("8 GiB")))
+
+
+def test_a_machine_too_busy_for_dask_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask's client asserts that its thread begins within 10 s; where it does not, nobody sees that assertion."""
+
+    def too_late(_runner: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("distributed.utils.LoopRunner.start", too_late)
+    with pytest.raises(ClusterError, match="time for Dask to start within 10 s"), connected("tcp://127.0.0.1:9"):
+        pytest.fail("the connection stands")
