@@ -60,6 +60,7 @@ def painted(tab: Tab, key: str) -> None:
     tab.key(key).locator(".scatterlayer path, .barlayer path").first.wait_for(state="attached")
 
 
+@pytest.mark.slow
 def test_every_tab_paints_and_fits_a_narrow_dark_screen(new_tab: Callable[..., Tab], tested: Server) -> None:
     """Each tab draws its charts in dark colours with a text alternative; at 390 px nothing is wider than the screen."""
     tab = new_tab(tested, width=NARROW[0], height=NARROW[1], scheme="dark").open("/ab-test")

@@ -22,6 +22,7 @@ def fill(tab: Tab, label: str, text: str) -> None:
     tab.page.get_by_label(label, exact=True).fill(text)
 
 
+@pytest.mark.slow
 def test_the_second_to_save_is_told_and_the_timeline_fits_a_phone(new_tab: Callable[..., Tab], server: Server) -> None:
     """The second of two savings is refused by name; the newest is loaded, edited, and drawn within 390 px."""
     first = new_tab(server).open("/plan").says("nobody has saved it yet")

@@ -106,6 +106,7 @@ def test_it_fits_a_narrow_screen(opened: Opened) -> None:
     assert opened.page.locator(".plot .main-svg").evaluate_all(widest) <= 390
 
 
+@pytest.mark.slow
 def test_it_follows_the_readers_colours_and_prints_on_white(opened: Opened) -> None:
     """Page and charts turn dark with the system; on paper they are light, within the sheet, and long tables open."""
     chart = "[data-chart='chart-curves-0'] .main-svg"
