@@ -27,7 +27,7 @@ FITTED = (
     (40_000, 256, 300, (64, 256), 100),
     (40_000, 256, 100, (32, 64, 128, 256), 200),
     (80_000, 128, 50, (128,), 10),
-    (40_000, 512, 600, (64, 128, 256, 512), 100),
+    (40_000, 768, 600, (96, 192, 384, 768), 100),
 )
 CHECKED = (
     (100_000, 256, 500, (32, 64, 128, 256), 100),
@@ -54,7 +54,7 @@ def cluster() -> dict:
     ):
         bench = _Bench(Path(folder), str(started.scheduler_address))
         bench.timed(FITTED[0])  # compiles
-        rates = fit_rates([min((bench.timed(shape) for _ in range(2)), key=_worker_s) for shape in FITTED])
+        rates = fit_rates([min((bench.timed(shape) for _ in range(5)), key=_worker_s) for shape in FITTED])
         checks = [bench.check(shape, rates) for shape in CHECKED]
     extrapolated = [
         {**_told(shape), "workers": workers, "threads": threads}
@@ -103,7 +103,7 @@ class _Bench:
         from engine.tradeoff import sweep
         from engine.tradeoff.distributed.estimate import estimate
 
-        measured = min((self.timed(shape) for _ in range(2)), key=_worker_s)
+        measured = min((self.timed(shape) for _ in range(3)), key=_worker_s)
         predicted = estimate(measured.size, rates, workers=WORKERS, threads=1)
         began = time.perf_counter()
         found = self.swept(shape)
