@@ -11,6 +11,7 @@ import textwrap
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -174,6 +175,18 @@ def empty_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("template") / "workspace"
     Workspace.open(folder).close()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flagged_workspace(empty_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of one with the standard flags, made once and before the time of any clock of the tests."""
+    from engine.flags import FlagStore
+    from engine.workspace import Workspace
+
+    folder = Path(shutil.copytree(empty_workspace, tmp_path_factory.mktemp("template") / "workspace"))
+    with Workspace.open(folder, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC)) as opened:
+        FlagStore(opened)
     return folder
 
 

@@ -17,7 +17,6 @@ from streamlit.util import calc_hash
 
 from engine.embeddings import EmbeddingSet, Judgements
 from engine.embeddings.encoder import encode
-from engine.flags import FlagStore
 from engine.tradeoff import save_sweep, sweep
 from engine.tradeoff.panels import explore
 from engine.workspace import Workspace
@@ -102,19 +101,10 @@ def _components_found_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def _opened_once(empty_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a workspace as the app leaves it when it has opened it for the first time."""
-    folder = Path(shutil.copytree(empty_workspace, tmp_path_factory.mktemp("opened") / "workspace"))
-    with Workspace.open(folder) as workspace:
-        FlagStore(workspace)
-    return folder
-
-
 @pytest.fixture
-def workspace_folder(_opened_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def workspace_folder(flagged_workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the app an empty workspace and no data root; shut it down afterwards."""
-    folder = Path(shutil.copytree(_opened_once, tmp_path / "workspace"))
+    folder = Path(shutil.copytree(flagged_workspace, tmp_path / "workspace"))
     monkeypatch.setenv("DIMSHIFT_WORKSPACE", str(folder))
     monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
     monkeypatch.delenv("DIMSHIFT_DATA_ROOT", raising=False)

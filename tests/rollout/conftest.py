@@ -46,18 +46,6 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def _new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a workspace with the standard flags, made once: a copy of it is quicker than another."""
-    _make(folder := tmp_path_factory.mktemp("template") / "workspace")
-    return folder
-
-
-def _make(folder: Path) -> None:
-    with Workspace.open(folder, clock=Clock()) as opened:
-        FlagStore(opened)
-
-
 @pytest.fixture
 def workspace(
     request: pytest.FixtureRequest, tmp_path: Path, clock: Clock, database_url: str | None
@@ -65,9 +53,10 @@ def workspace(
     """Return a workspace without rollouts on the test's clock."""
     folder = tmp_path / "workspace"
     if database_url is None:
-        shutil.copytree(request.getfixturevalue("_new_workspace"), folder)
+        shutil.copytree(request.getfixturevalue("flagged_workspace"), folder)
     else:
-        _make(folder)
+        with Workspace.open(folder, clock=Clock()) as made:
+            FlagStore(made)
     with Workspace.open(folder, clock=clock) as opened:
         yield opened
 

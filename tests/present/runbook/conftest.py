@@ -43,23 +43,14 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def _new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a workspace with the standard flags, made once: a copy of it is quicker than another."""
-    folder = tmp_path_factory.mktemp("template") / "workspace"
-    with Workspace.open(folder, clock=Clock()) as opened:
-        FlagStore(opened)
-    return folder
-
-
 @pytest.fixture
 def workspace(
-    _new_workspace: Path, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    flagged_workspace: Path, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Workspace]:
     """Return a workspace with nothing but the standard flags."""
     monkeypatch.delenv("DIMSHIFT_WORKSPACE", raising=False)
     monkeypatch.delenv("DIMSHIFT_DATABASE_URL", raising=False)
-    folder = Path(shutil.copytree(_new_workspace, tmp_path / "workspace"))
+    folder = Path(shutil.copytree(flagged_workspace, tmp_path / "workspace"))
     with Workspace.open(folder, clock=clock) as opened:
         yield opened
 
