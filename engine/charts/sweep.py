@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isfinite, log10
 from typing import TYPE_CHECKING
 
-from engine.charts.parts import add_band, add_labels, dims_axis, new_figure, reference_line, score_axis
+from engine.charts.parts import add_band, add_labels, bounds_of, dims_axis, new_figure, reference_line, score_axis
 from engine.charts.theme import FONT, VERDICTS, Palette
 
 if TYPE_CHECKING:
@@ -134,9 +134,8 @@ def _frame(curve: _Curve, *, colours: Palette, height: int, target: float | None
     """Start a figure with its axes: log2 dims across, the quantity up, from zero unless that wastes the height."""
     figure = new_figure(colours, height=height)
     dims_axis(figure, curve.dims)
-    drawn = [bound for interval in curve.intervals for bound in (interval.low, interval.high) if isfinite(bound)]
-    drawn += [] if target is None else [target]
-    score_axis(figure, drawn, title=curve.name, is_share=curve.is_share)
+    drawn = bounds_of(curve.intervals)
+    score_axis(figure, drawn if target is None else [*drawn, target], title=curve.name, is_share=curve.is_share)
     return figure
 
 
