@@ -73,9 +73,10 @@ class _Wording:
         return f"No dimension below {full:,} is shown to reach the target. {self._closest()}.{self._quality_holds()}"
 
     def _unseen(self, chosen: Point) -> str:
-        """Say what an interval of no width leaves open, where that could be a miss of the target."""
+        """Say what is left open where no query lost anything, if that could be a miss of the target."""
         interval, share = self._judged(chosen), unseen_share(self.n_values)
-        if interval.high - interval.low > ROUNDING or share <= 1 - self.criterion.target:
+        is_kept_by_all = interval.low >= 1 - ROUNDING and interval.high <= 1 + ROUNDING
+        if not is_kept_by_all or share <= 1 - self.criterion.target:
             return ""
         return (
             f" None of the {self._queries()} differs, so the interval has no width; up to {_percent(share)} of all "

@@ -108,6 +108,8 @@ def test_an_interval_of_no_width_says_what_it_leaves_open() -> None:
     )
     assert "None of" in recommend((same, _FULL), _CRITERION, n_values=71).reason
     assert "None of" not in recommend((same, _FULL), _CRITERION, n_values=72).reason  # 0.95**72 < 0.025
+    alike = _point(256, Interval(mean=0.96, low=0.96, high=0.96), "safe", holm_p=0.0008)  # every query lost as much
+    assert "None of" not in recommend((alike, _FULL), _CRITERION, n_values=30).reason
 
 
 def test_too_few_queries_name_the_minimum(make_result: MakeResult) -> None:
