@@ -62,9 +62,11 @@ def mend_streamlit() -> None:
     from streamlit.runtime.pages_manager import PagesManager  # another Streamlit may not have it, nor what is mended
 
     from pages.shell.late_polls import mend_late_polls
+    from pages.shell.late_widgets import mend_late_widgets
 
     PagesManager.uses_pages_directory = False
     mend_late_polls()
+    mend_late_widgets()
 
 
 if __name__ == "__main__":

@@ -50,8 +50,7 @@ _QUESTION = "_question"
 _SLOT = "_slot"
 _JOBS = "_jobs_"
 _NOTICE = "_notice_"
-_FOLD = "_fold"
-_FOLD_TEST = "_fold_test"
+_NEXT = "_next_"
 _AT_HAND = "_at_hand"
 _FAILURES = "_failures"
 _EXPERIMENT = "_experiment"
@@ -195,32 +194,25 @@ def asked_run() -> str:
 
 
 def open_new_sweep(source: str | None = None) -> None:
-    """Have the form of a new sweep stand open, with the data set `source` chosen when given."""
-    st.session_state[NEW_SWEEP_KEY] = True
+    """Have the form of a new sweep stand open when it is drawn next, with the data set `source` chosen when given."""
+    set_next(NEW_SWEEP_KEY, True)
     if source is not None:
-        st.session_state[SOURCE_KEY] = source
+        set_next(SOURCE_KEY, source)
 
 
-def fold_new_sweep() -> None:
-    """Have the form of a new sweep folded when it is drawn next."""
-    st.session_state[_FOLD] = True
+def set_next(key: str, value: object) -> None:
+    """Have the widget `key` hold `value` when it is drawn next, which may be later in this run or on another page.
+
+    Given to the widget right away it would come back whenever the widget does: Streamlit keeps what a key was given
+    while its widget was not there, and returns to it after every change of the page.
+    """
+    st.session_state[_NEXT + key] = value
 
 
-def settle_new_sweep() -> None:
-    """Fold the form if that was asked for; a widget's state can only change before the widget is drawn."""
-    if st.session_state.pop(_FOLD, False):
-        st.session_state[NEW_SWEEP_KEY] = False
-
-
-def fold_new_test() -> None:
-    """Have the form of a new A/B test folded when it is drawn next."""
-    st.session_state[_FOLD_TEST] = True
-
-
-def settle_new_test() -> None:
-    """Fold the form if that was asked for; a widget's state can only change before the widget is drawn."""
-    if st.session_state.pop(_FOLD_TEST, False):
-        st.session_state[NEW_TEST_KEY] = False
+def settle(key: str) -> None:
+    """Give the widget `key` what was set for it; to be called just before the widget is drawn."""
+    if _NEXT + key in st.session_state:
+        st.session_state[key] = st.session_state.pop(_NEXT + key)
 
 
 def settle_choice(key: str, options: Sequence[object]) -> None:

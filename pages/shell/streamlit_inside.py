@@ -1,4 +1,4 @@
-"""Which Streamlit it is whose inside `late_polls` replaces and `nudges` reaches into, as it offers no other way."""
+"""Which Streamlit it is whose inside `late_polls` and `late_widgets` replace and `nudges` reaches into; it offers no more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _KNOWN = "1.67"
 
 
 def is_known() -> bool:
-    """Tell whether this is the Streamlit that both were made for; any other one they leave as it is."""
+    """Tell whether this is the Streamlit that they were made for; any other one they leave as it is."""
     return st.__version__.startswith(f"{_KNOWN}.")
 
 

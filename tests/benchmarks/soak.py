@@ -81,6 +81,8 @@ async def _look(page: Page, seen: Seen, where: str) -> None:
     Runs are stored, so that their names are everybody's; the open set and every id and text are the tab's own.
     """
     await _settled(page)
+    if f"/{where}" not in page.url:
+        seen.problems.append(f"{where} of {seen.number} is left for {page.url}")
     words = await page.locator("[data-testid='stMain']").inner_text()
     pattern = (_ROW_ID, _SET_NAME) if where == "datasets" else (_ROW_ID,)
     found = {match for one in pattern for match in one.findall(words)}

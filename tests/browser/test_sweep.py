@@ -56,12 +56,24 @@ def stored_names(server: Server) -> list[str]:
 
 
 def test_first_visit_of_a_new_installation(new_tab: Callable[..., Tab], start_server: Callable[[], Server]) -> None:
-    """The first visitor of a new process finds any page by its address, and a finished curve without a click."""
+    """The first visitor of a new process finds any page by its address, and a finished curve without a click.
+
+    A set of theirs that is opened before that curve is there waits for it in the form, which a click on another page
+    folds for good, and leads there.
+    """
     server = start_server()
-    tab = new_tab(server).open("/datasets")
+    tab = new_tab(server).upload("mine.npy", npy(400, 16))
     tab.page.get_by_role("heading", name="Datasets").wait_for()
     assert tab.page.get_by_text("Page not found").count() == 0
-    tab.open("/sweep").curve()
+    tab.page.get_by_text("Sweep this set").click()
+    tab.curve()
+    tab.page.get_by_text("400 documents").wait_for()
+    for page, widget in {"queries": "dim", "sweep": "target"}.items():
+        tab.page.locator(f"[data-testid=stSidebarNav] a[href$='/{page}']").click()
+        tab.key(widget).first.wait_for()
+        tab.settled()
+    tab.curve()
+    assert tab.key("run_sweep").count() == 0
     assert tab.key("target_chart").locator(".scatterlayer .points path").count() >= 7
     assert "run=" in tab.page.url
     assert tab.page.locator("h1").inner_text().endswith("256 dimensions")

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime.app_session import AppSession, AppSessionState
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
 
-from pages.shell import late_polls, serve
+from pages.shell import late_polls, late_widgets, serve
 
 
 class Runner:
@@ -126,9 +128,10 @@ def test_another_streamlit_is_left_as_it_is_and_said(
     """What was made for the inside of one Streamlit is not tried on another: one sentence says what is missing then."""
     mended: list[bool] = []
     monkeypatch.setattr(late_polls, "mend_late_polls", lambda: mended.append(True))
+    monkeypatch.setattr(late_widgets, "mend_late_widgets", lambda: mended.append(True))
     monkeypatch.setattr("streamlit.__version__", version)
     serve.mend_streamlit()
-    assert bool(mended) is is_mended
+    assert mended == ([True, True] if is_mended else [])
     said = capsys.readouterr().err
     assert (said == "") if is_mended else said.count("\n") == 1 and f"found Streamlit {version}," in said
 
@@ -141,6 +144,11 @@ def test_streamlit_has_what_is_replaced() -> None:
     assert ScriptRequests._request_rerun_locked.__code__.co_varnames[:2] == ("self", "new_data")
     assert {"_state", "_rerun_data"} <= set(ScriptRequests.__init__.__code__.co_names)
     assert "_pages_manager" in ScriptRunner.__init__.__code__.co_names
+    assert "_pages_manager" in AppSession.__init__.__code__.co_names
+    assert AppSession.request_rerun.__code__.co_varnames[:2] == ("self", "client_state")
+    assert PagesManager.set_script_intent.__code__.co_varnames[:3] == ("self", "page_script_hash", "page_name")
+    for name in ("page_script_hash", "query_string", "fragment_id", "widget_states", "is_history_navigation"):
+        assert name in ClientState.DESCRIPTOR.fields_by_name, "what late widgets read"
     assert {"page_script_hash", "fragment_id_queue"} <= set(RerunData.__dataclass_fields__)
     for name in ("_enqueue_forward_msg", "_call_soon_on_event_loop", "has_fragment"):
         assert callable(getattr(AppSession, name)), "what nudges reach for"

@@ -23,7 +23,7 @@ _ICONS: Mapping[str, str] = {_SIMULATE: ":material/casino:", _LOG: ":material/de
 
 def new_test() -> None:
     """Offer both ways to a read-out, folded away until somebody wants one."""
-    state.settle_new_test()
+    state.settle(state.NEW_TEST_KEY)
     with st.expander("New test", icon=":material/add:", key=state.NEW_TEST_KEY, on_change="rerun") as opened:
         if not opened.open:
             return
@@ -48,5 +48,5 @@ def _start(asked: ExperimentRequest, *, folds: bool) -> None:
     work = ab_testing.experiment_work(asked, services().workspace, state.event_slot())
     jobs.start_test(asked.label, work)
     if folds:
-        state.fold_new_test()
+        state.set_next(state.NEW_TEST_KEY, False)
     st.rerun()

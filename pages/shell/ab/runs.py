@@ -43,7 +43,7 @@ def take_finished() -> None:
     run_id = jobs.take_tested()
     if run_id is not None:
         state.open_experiment(run_id)
-        state.fold_new_test()
+        state.set_next(state.NEW_TEST_KEY, False)
 
 
 def opened_run() -> Run | None:

@@ -30,7 +30,7 @@ _MOST_DIGITS = 9
 
 def new_sweep() -> None:
     """Offer the form behind a button; it opens by itself for a set that another page sends here."""
-    state.settle_new_sweep()
+    state.settle(state.NEW_SWEEP_KEY)
     popover = st.popover(
         "New sweep", type="primary", icon=":material/add:", key=state.NEW_SWEEP_KEY, on_change="rerun", width="stretch"
     )
@@ -41,6 +41,7 @@ def new_sweep() -> None:
 
 def _form() -> None:
     offered = sources()
+    state.settle(state.SOURCE_KEY)
     if st.session_state.get(state.SOURCE_KEY) not in offered:
         st.session_state.pop(state.SOURCE_KEY, None)
     key = st.selectbox("Data set", list(offered), format_func=lambda key: offered[key].title, key=state.SOURCE_KEY)
@@ -108,7 +109,7 @@ def _submit(source: Source, chosen: EmbeddingSet, *, dims: str, ks: str) -> None
         st.error(sentence(error))
         return
     jobs.start_sweep(request)
-    state.fold_new_sweep()
+    state.set_next(state.NEW_SWEEP_KEY, False)
     st.rerun()
 
 
