@@ -1,4 +1,4 @@
-"""Which Streamlit it is whose inside `late_polls` and `late_widgets` replace and `nudges` reaches into; it offers no more."""
+"""Which Streamlit it is, inside which `late_polls`, `late_widgets` and `nudges` reach, as it offers no other way."""
 
 from __future__ import annotations
 
