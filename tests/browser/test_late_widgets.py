@@ -94,5 +94,5 @@ def says_beats(tab: Tab, *, above: int) -> None:
     beat.wait_for()
     first = int(beat.inner_text().split()[1])
     assert first > above
-    tab.says(f"Beat {first + 2}")
+    tab.page.wait_for_function("first => +document.body.innerText.match(/Beat (\\d+)/)?.[1] > first + 1", arg=first)
     assert tab.page.url.endswith("/arrived")

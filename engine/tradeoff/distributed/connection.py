@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import ClusterError, EngineError, printable
@@ -105,9 +105,7 @@ def connected(scheduler: str) -> Iterator[Cluster]:
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = Client(  # type: ignore[no-untyped-call]  # Dask has no types here
-            scheduler, timeout=_ANSWERS_WITHIN_S, set_as_default=False, name="dimshift"
-        )
+        client = _begun(Client, scheduler, timeout=_ANSWERS_WITHIN_S, set_as_default=False, name="dimshift")
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise ClusterError(
             f"a Dask scheduler must answer at its address within {_ANSWERS_WITHIN_S} s",
@@ -121,7 +119,23 @@ def connected(scheduler: str) -> Iterator[Cluster]:
     try:
         yield Cluster(client, scheduler)
     finally:
-        client.close(timeout=_ANSWERS_WITHIN_S)  # type: ignore[no-untyped-call]  # nor here
+        client.close(timeout=_ANSWERS_WITHIN_S)
+
+
+def _begun(kind: Any, address: str, **options: object) -> Any:
+    """Return a client of Dask that is connected, or close what there is of it and raise what it raised.
+
+    Dask leaves a client that could not connect to the garbage collector, which closes it wherever it happens to run: in
+    the middle of the start of the next client both wait for one lock, for ever.
+    """
+    client = kind.__new__(kind)
+    try:
+        client.__init__(address, **options)
+    except BaseException:
+        with suppress(Exception):
+            client.close(timeout=_ANSWERS_WITHIN_S)
+        raise
+    return client
 
 
 def check_versions(workers: Mapping[str, WorkerFacts | BaseException], here: WorkerFacts) -> None:

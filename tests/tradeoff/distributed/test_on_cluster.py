@@ -5,9 +5,11 @@ One file, so that one worker of the test run starts the cluster.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -215,6 +217,25 @@ def test_nobody_at_the_address_is_one_sentence(on_disk, monkeypatch: pytest.Monk
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(ClusterError, match=f"must answer at its address .* found {address}.* dask scheduler"):
             sweep_on_cluster(on_disk.load(), scheduler=address)
+
+
+def test_a_refused_address_leaves_nothing_to_close(on_disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The garbage collector may run while Dask starts another client, and does not wait for the lock of that start."""
+    from distributed.utils import LoopRunner
+
+    monkeypatch.setattr("engine.tradeoff.distributed.connection._ANSWERS_WITHIN_S", 0.3)
+    gc.disable()
+    try:
+        for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+            with pytest.raises(ClusterError):
+                sweep_on_cluster(on_disk.load(), scheduler=address)
+        collecting = threading.Thread(target=gc.collect, daemon=True)
+        with LoopRunner._lock:
+            collecting.start()
+            collecting.join(10)
+            assert not collecting.is_alive()
+    finally:
+        gc.enable()
 
 
 def test_a_sweep_from_the_shell_is_the_one_of_one_machine(
