@@ -13,7 +13,8 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime import Runtime
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamlit.runtime.app_session import AppSession
+    from streamlit.runtime.pages_manager import PagesManager
+    from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 
 _LOOK_S = 0.1
 _POLL_NOW_S = 0.05
@@ -32,6 +35,26 @@ _BACK_TO_USUAL_S = 0.5
 _AGAIN_S = 3.0
 
 _log = logging.getLogger(__name__)
+_page_runs: WeakKeyDictionary[PagesManager, object] = WeakKeyDictionary()
+"""Of every session what stands for the last run of a whole page."""
+
+
+def tell_page_runs_apart() -> None:
+    """Have nobody nudged who was drawn by an earlier run of the page than the last; once a process.
+
+    Streamlit keeps the fragments of a page after one that ended by ``st.stop``: what such a fragment draws, the browser
+    has no place for, and the tab goes blank.
+    """
+    from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
+
+    reset = ScriptRunContext.reset
+
+    def reset_and_tell(context: ScriptRunContext, **options: Any) -> None:
+        if not options["fragment_ids_this_run"]:
+            _page_runs[context.pages_manager] = object()
+        reset(context, **options)
+
+    ScriptRunContext.reset = reset_and_tell  # type: ignore[assignment,method-assign]  # no other way in
 
 
 @dataclass(eq=False, kw_only=True)
@@ -39,7 +62,12 @@ class _Listener:
     drawn: object
     current: Callable[[], object]
     poll_s: float
+    page_run: object
     nudged_at: float
+
+    def is_of(self, session: AppSession, fragment_id: str) -> bool:
+        """Tell whether the session shows the fragment, as the last run of its page has drawn it."""
+        return session.has_fragment(fragment_id) and _page_runs.get(session._pages_manager) is self.page_run
 
 
 class Nudges:
@@ -66,7 +94,13 @@ class Nudges:
             before = self._listeners.get(key)
             # A tab that has not followed, as somebody types into a dialog, is not told again with every poll.
             nudged_at = before.nudged_at if before is not None and before.drawn == drawn else float("-inf")
-            self._listeners[key] = _Listener(drawn=drawn, current=current, poll_s=poll_s, nudged_at=nudged_at)
+            self._listeners[key] = _Listener(
+                drawn=drawn,
+                current=current,
+                poll_s=poll_s,
+                page_run=_page_runs.get(context.pages_manager),
+                nudged_at=nudged_at,
+            )
             if self._thread is None and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._watch, name="nudges", daemon=True)
                 self._thread.start()
@@ -91,13 +125,13 @@ class Nudges:
         for key, listener in listeners:
             session_id, fragment_id = key
             session = runtime.get_app_session(session_id)
-            if session is None or not session.has_fragment(fragment_id):
+            if session is None or not listener.is_of(session, fragment_id):
                 with self._lock:
                     if self._listeners.get(key) is listener:
                         del self._listeners[key]
             elif now - listener.nudged_at > _AGAIN_S and _has_changed(listener):
                 listener.nudged_at = now
-                _nudge(session, fragment_id, listener.poll_s)
+                _nudge(session, fragment_id, listener)
 
 
 def _fragment_id() -> str | None:
@@ -118,9 +152,9 @@ def _has_changed(listener: _Listener) -> bool:
         return False
 
 
-def _nudge(session: AppSession, fragment_id: str, poll_s: float) -> None:
+def _nudge(session: AppSession, fragment_id: str, listener: _Listener) -> None:
     def poll_every(seconds: float) -> None:
-        if session.has_fragment(fragment_id):
+        if listener.is_of(session, fragment_id):
             message = ForwardMsg()
             message.auto_rerun.interval = seconds
             message.auto_rerun.fragment_id = fragment_id
@@ -128,6 +162,6 @@ def _nudge(session: AppSession, fragment_id: str, poll_s: float) -> None:
 
     def poll_now() -> None:
         poll_every(_POLL_NOW_S)
-        session._event_loop.call_later(_BACK_TO_USUAL_S, poll_every, poll_s)
+        session._event_loop.call_later(_BACK_TO_USUAL_S, poll_every, listener.poll_s)
 
     session._call_soon_on_event_loop(poll_now)

@@ -63,10 +63,12 @@ def mend_streamlit() -> None:
 
     from pages.shell.late_polls import mend_late_polls
     from pages.shell.late_widgets import mend_late_widgets
+    from pages.shell.nudges import tell_page_runs_apart
 
     PagesManager.uses_pages_directory = False
     mend_late_polls()
     mend_late_widgets()
+    tell_page_runs_apart()
 
 
 if __name__ == "__main__":

@@ -49,3 +49,58 @@ def test_a_tab_that_polls_every_ten_minutes_sees_a_change_at_once(
         for tab in tabs:
             tab.says("It has come")
             tab.page.close()
+
+
+_LEFT = """
+import streamlit as st
+from pathlib import Path
+from pages.shell.nudges import Nudges
+
+@st.cache_resource
+def nudges():
+    return Nudges()
+
+@st.fragment(run_every=600)
+def waiting():
+    nudges().listen(False, Path("{signal}").exists, poll_s=600)
+    st.markdown("Waiting")
+
+@st.fragment(run_every=0.3)
+def beating():
+    st.session_state.n_beats = st.session_state.get("n_beats", 0) + 1
+    st.markdown("Beating on" if Path("{signal}").exists() and st.session_state.n_beats > 8 else "Beating")
+
+def left():
+    for line in range(6):
+        st.markdown(line)
+    waiting()
+
+def opened():
+    beating()
+    st.stop()
+
+st.navigation([st.Page(left, default=True), st.Page(opened)]).run()
+"""
+_START_LEFT = """
+from streamlit.web.cli import main
+
+from pages.shell.nudges import tell_page_runs_apart
+
+tell_page_runs_apart()
+main()
+"""
+
+
+def test_what_a_page_listened_to_is_over_when_it_is_left(
+    tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
+) -> None:
+    """A page that ends early stands, though what the page before it was waiting for comes now."""
+    signal = tmp_path / "signal"
+    (tmp_path / "script.py").write_text(_LEFT.format(signal=signal), encoding="utf-8")
+    with app_below(tmp_path, start=("-c", _START_LEFT, "run", str(tmp_path / "script.py"))) as server:
+        tab = new_tab(server).open().says("Waiting")
+        tab.page.get_by_role("link", name="opened").click()
+        tab.says("Beating")
+        signal.touch()
+        tab.says("Beating on")
+        tab.page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,8 +13,9 @@ from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 
-from pages.shell import late_polls, late_widgets, serve
+from pages.shell import late_polls, late_widgets, nudges, serve
 
 
 class Runner:
@@ -129,9 +131,10 @@ def test_another_streamlit_is_left_as_it_is_and_said(
     mended: list[bool] = []
     monkeypatch.setattr(late_polls, "mend_late_polls", lambda: mended.append(True))
     monkeypatch.setattr(late_widgets, "mend_late_widgets", lambda: mended.append(True))
+    monkeypatch.setattr(nudges, "tell_page_runs_apart", lambda: mended.append(True))
     monkeypatch.setattr("streamlit.__version__", version)
     serve.mend_streamlit()
-    assert mended == ([True, True] if is_mended else [])
+    assert mended == ([True] * 3 if is_mended else [])
     said = capsys.readouterr().err
     assert (said == "") if is_mended else said.count("\n") == 1 and f"found Streamlit {version}," in said
 
@@ -152,3 +155,6 @@ def test_streamlit_has_what_is_replaced() -> None:
     assert {"page_script_hash", "fragment_id_queue"} <= set(RerunData.__dataclass_fields__)
     for name in ("_enqueue_forward_msg", "_call_soon_on_event_loop", "has_fragment"):
         assert callable(getattr(AppSession, name)), "what nudges reach for"
+    assert "fragment_ids_this_run" in inspect.signature(ScriptRunContext.reset).parameters
+    assert "fragment_ids_this_run" in ScriptRunner._run_script.__code__.co_varnames
+    assert "pages_manager" in ScriptRunContext.__dataclass_fields__
