@@ -90,7 +90,7 @@ def go(tab: Tab, name: str) -> None:
 
 def says_beats(tab: Tab, *, above: int) -> None:
     """Wait until the page of the beats has polled on, which it only does while it stands."""
-    beat = tab.page.get_by_text(re.compile(r"Beat \d+"))
+    beat = tab.page.get_by_text(re.compile(r"Beat \d+")).first
     beat.wait_for()
     first = int(beat.inner_text().split()[1])
     assert first > above
