@@ -41,19 +41,20 @@ def mend_late_widgets() -> None:
 def _ask_on_the_way(session: AppSession, asked: ClientState | None) -> None:
     if asked is not None and not asked.fragment_id and asked.page_script_hash:
         pages = session._pages_manager
-        heading = _headings.get(pages)
-        if heading is not None and _is_late(asked, heading, pages):
-            asked.page_script_hash, asked.query_string = heading
-        elif not _is_of_a_widget(asked, pages):
+        if not _is_of_a_widget(asked, pages):
             _headings[pages] = _Heading(asked.page_script_hash, asked.query_string)
             # Its run says so too, but begins later; a script that then leads elsewhere says that.
             pages.set_script_intent(asked.page_script_hash, "")
+        else:
+            heading = _headings.get(pages)
+            if heading is not None and _is_on_the_way(pages, heading) and asked.page_script_hash != heading.page:
+                asked.page_script_hash, asked.query_string = heading
     _ask(session, asked)
 
 
-def _is_late(asked: ClientState, heading: _Heading, pages: PagesManager) -> bool:
-    is_on_the_way = pages.intended_page_script_hash == heading.page and heading.page in pages.get_pages()
-    return is_on_the_way and asked.page_script_hash != heading.page and _is_of_a_widget(asked, pages)
+def _is_on_the_way(pages: PagesManager, heading: _Heading) -> bool:
+    """Tell whether that is still the page to be open: the script has not led elsewhere since, and the app has it."""
+    return pages.intended_page_script_hash == heading.page and heading.page in pages.get_pages()
 
 
 def _is_of_a_widget(asked: ClientState, pages: PagesManager) -> bool:

@@ -105,7 +105,7 @@ def connected(scheduler: str) -> Iterator[Cluster]:
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = _begun(Client, scheduler, timeout=_ANSWERS_WITHIN_S, set_as_default=False, name="dimshift")
+        client = _client(Client, scheduler, timeout=_ANSWERS_WITHIN_S, set_as_default=False, name="dimshift")
     except (OSError, ValueError, TypeError, ImportError) as error:
         raise ClusterError(
             f"a Dask scheduler must answer at its address within {_ANSWERS_WITHIN_S} s",
@@ -122,7 +122,7 @@ def connected(scheduler: str) -> Iterator[Cluster]:
         client.close(timeout=_ANSWERS_WITHIN_S)
 
 
-def _begun(kind: Any, address: str, **options: object) -> Any:
+def _client(kind: Any, address: str, **options: object) -> Any:
     """Return a client of Dask that is connected, or close what there is of it and raise what it raised.
 
     Dask leaves a client that could not connect to the garbage collector, which closes it wherever it happens to run: in
@@ -132,7 +132,7 @@ def _begun(kind: Any, address: str, **options: object) -> Any:
     try:
         client.__init__(address, **options)
     except BaseException:
-        with suppress(Exception):
+        with suppress(Exception):  # why it could not connect says more than what is wrong with the rest of it
             client.close(timeout=_ANSWERS_WITHIN_S)
         raise
     return client
