@@ -209,6 +209,18 @@ def app_below() -> Callable[..., AbstractContextManager[Server]]:
     return running_app
 
 
+@pytest.fixture
+def script_app(tmp_path: Path) -> Callable[..., AbstractContextManager[Server]]:
+    """Return what runs a Streamlit script of a test's own; `start` is the code that starts Streamlit."""
+    path = tmp_path / "script.py"
+
+    def run(script: str, *, start: str) -> AbstractContextManager[Server]:
+        path.write_text(script, encoding="utf-8")
+        return running_app(tmp_path, start=("-c", start, "run", str(path)))
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run one app for all tests of a worker, with one sweep of the bundled set in its workspace."""

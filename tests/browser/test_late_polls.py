@@ -9,7 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from tests.browser.conftest import Server, Tab
 
@@ -92,16 +91,14 @@ main()
     ids=["asked", "begun"],
 )
 def test_a_poll_of_the_page_before_does_not_take_the_reader_back(
-    tmp_path: Path,
-    app_below: Callable[..., AbstractContextManager[Server]],
+    script_app: Callable[..., AbstractContextManager[Server]],
     new_tab: Callable[..., Tab],
     start: str,
     role: Any,
     name: str,
 ) -> None:
     """The page that a run leads to stays and polls on, though a poll of the page before is asked or begun late."""
-    (tmp_path / "script.py").write_text(_APP, encoding="utf-8")
-    with app_below(tmp_path, start=("-c", start, "run", str(tmp_path / "script.py"))) as server:
+    with script_app(_APP, start=start) as server:
         tab = new_tab(server).open()
         tab.page.get_by_role(role, name=name).click()
         tab.says("Beating on").says("Arrived")

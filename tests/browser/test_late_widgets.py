@@ -10,7 +10,6 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from tests.browser.conftest import Server, Tab
 
@@ -51,16 +50,13 @@ main()
 
 
 def test_a_click_that_folds_a_popover_leads_where_it_says(
-    tmp_path: Path,
-    app_below: Callable[..., AbstractContextManager[Server]],
-    new_tab: Callable[..., Tab],
+    script_app: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
 ) -> None:
     """Another page stays open though the popover of the page before is folded by the click; so with Back.
 
     A page that the script itself leads to is the reader's page too: its widgets are answered there.
     """
-    (tmp_path / "script.py").write_text(_APP, encoding="utf-8")
-    with app_below(tmp_path, start=("-c", _START, "run", str(tmp_path / "script.py"))) as server:
+    with script_app(_APP, start=_START) as server:
         tab = new_tab(server).open()
         open_popover(tab)
         go(tab, "arrived")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-_APP = """
+_NUDGES = """
 import streamlit as st
 from pathlib import Path
 from pages.shell.nudges import Nudges
@@ -23,7 +23,8 @@ from pages.shell.nudges import Nudges
 @st.cache_resource
 def nudges():
     return Nudges()
-
+"""
+_WAITING = """
 @st.fragment(run_every=600)
 def waiting():
     if Path("{signal}").exists():
@@ -34,32 +35,7 @@ def waiting():
 
 waiting()
 """
-_START = "from streamlit.web.cli import main; main()"
-
-
-def test_a_tab_that_polls_every_ten_minutes_sees_a_change_at_once(
-    tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
-) -> None:
-    """Two tabs that listen poll when what they listen for has come, long before the interval is over."""
-    signal = tmp_path / "signal"
-    (tmp_path / "script.py").write_text(_APP.format(signal=signal), encoding="utf-8")
-    with app_below(tmp_path, start=("-c", _START, "run", str(tmp_path / "script.py"))) as server:
-        tabs = [new_tab(server).open().says("Waiting") for _ in range(2)]
-        signal.touch()
-        for tab in tabs:
-            tab.says("It has come")
-            tab.page.close()
-
-
 _LEFT = """
-import streamlit as st
-from pathlib import Path
-from pages.shell.nudges import Nudges
-
-@st.cache_resource
-def nudges():
-    return Nudges()
-
 @st.fragment(run_every=600)
 def waiting():
     nudges().listen(False, Path("{signal}").exists, poll_s=600)
@@ -81,7 +57,7 @@ def opened():
 
 st.navigation([st.Page(left, default=True), st.Page(opened)]).run()
 """
-_START_LEFT = """
+_START = """
 from streamlit.web.cli import main
 
 from pages.shell.nudges import tell_page_runs_apart
@@ -91,13 +67,25 @@ main()
 """
 
 
+def test_a_tab_that_polls_every_ten_minutes_sees_a_change_at_once(
+    tmp_path: Path, script_app: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
+) -> None:
+    """Two tabs that listen poll when what they listen for has come, long before the interval is over."""
+    signal = tmp_path / "signal"
+    with script_app(_NUDGES + _WAITING.format(signal=signal), start=_START) as server:
+        tabs = [new_tab(server).open().says("Waiting") for _ in range(2)]
+        signal.touch()
+        for tab in tabs:
+            tab.says("It has come")
+            tab.page.close()
+
+
 def test_what_a_page_listened_to_is_over_when_it_is_left(
-    tmp_path: Path, app_below: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
+    tmp_path: Path, script_app: Callable[..., AbstractContextManager[Server]], new_tab: Callable[..., Tab]
 ) -> None:
     """A page that ends early stands, though what the page before it was waiting for comes now."""
     signal = tmp_path / "signal"
-    (tmp_path / "script.py").write_text(_LEFT.format(signal=signal), encoding="utf-8")
-    with app_below(tmp_path, start=("-c", _START_LEFT, "run", str(tmp_path / "script.py"))) as server:
+    with script_app(_NUDGES + _LEFT.format(signal=signal), start=_START) as server:
         tab = new_tab(server).open().says("Waiting")
         tab.page.get_by_role("link", name="opened").click()
         tab.says("Beating")
